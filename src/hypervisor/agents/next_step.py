@@ -307,7 +307,7 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         return [
             f"queue {name} is paused until {until(told['resume_at'])}: "
             f"{one_line(told['reason'], 160)}",
-            "It is open again by itself then, and this session is told to go on: end your turn.",
+            "It reopens by itself then, and this session will be told to go on: end your turn.",
             f"If the session is gone by then, any shell goes on: hypervisor work {name} "
             f"--agent {HOST}{' --branch' if branch else ''}",
         ]

@@ -15,6 +15,7 @@ from hypervisor.system.spans import span
 from hypervisor.system.text import listed, one_line
 
 SUMMARY = "grant the workers of a queue commands, tools or more budget, or show what they have"
+EXAMPLE = "hypervisor allow inbox 'npm test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         row = ledger.queues.get(args.queue)
         drained, goes_on = ledger.queues.drained(args.queue), budget.goes_on(ledger, row)
     shown = ", ".join(one_line(command, 100) for command in allowed) or "no commands"
-    print(f"workers of {args.queue} may run: {shown} (a pool that runs reads it at its next start)")
+    print(f"workers of {args.queue} may run: {shown} (a running pool reads it at its next start)")
     if tools:
         print(f"in a session they may call tools of: {', '.join(tools)}")
     if written:

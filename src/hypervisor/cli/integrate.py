@@ -12,6 +12,7 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line, shell
 
 SUMMARY = "merge the accepted branches of a queue, one by one"
+EXAMPLE = "hypervisor integrate inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

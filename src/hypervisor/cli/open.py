@@ -217,7 +217,7 @@ def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options
         "max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to", "first", "repeat",
     ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
-            raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
     limits = options.budget(args)
     if args.ladder is not None:
         _climbs(args, limits.get("usd"))
@@ -270,7 +270,7 @@ def _not_opened(
         print(json.dumps(checked.to_json()))
     elif args.json:
         _tell(Opened(args.queue, 0), checked, args)
-    else:
+    elif checked.counts["total"] or not failed:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
     skipped = checked.kinds()["skipped"]
@@ -285,10 +285,13 @@ def _not_opened(
         _tell_done(args, complete, again)
         return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
-    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if more else "no queue was opened"
-    complain(f"{what}: {why}")
-    return 1 if failed else 3
+    if failed:
+        # Why was told as an error.
+        note(what)
+        return 1
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    return 3
 
 
 def _names_only(args: argparse.Namespace, option: str) -> bool:

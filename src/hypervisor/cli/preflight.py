@@ -8,6 +8,7 @@ import os
 import stat
 
 from hypervisor import cli
+from hypervisor.cli import options
 from hypervisor.cli.messages import complain
 from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
@@ -98,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(checked.to_json()))
     else:
         print("\n".join(told(args, checked)))
+        if checked.ready and not failed:
+            row = checked.ready[0].payload
+            options.tell_person(options.work_off(asked(args), row))
     if failed:
         return 1
     return 0 if checked.ready else 3

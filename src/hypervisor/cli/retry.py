@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         then = "; the next worker is told why the last attempt ended:" if told.ready else ""
         print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
         again = [
-            f"{options.name(item, title)} was {AGAIN.title if state == 'ready' else state}: "
+            f"{options.name(item, title)}, {AGAIN.title if state == 'ready' else state}: "
             f"“{prose(why or 'no reason given', 300)}”"
             for item, title, state, why in told.ready
         ]

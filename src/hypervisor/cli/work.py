@@ -151,17 +151,17 @@ def run(args: argparse.Namespace) -> int:
         if not 1 <= value <= most:
             raise UsageError(f"--{name} takes a number from 1 to {most}")
     if not 0 < args.max_minutes <= 1440:
-        raise UsageError("--max-minutes takes a number up to 1440")
+        raise UsageError("--max-minutes must be more than 0 and at most 1440")
     turns = _TURNS_PER_ITEM * items if args.max_turns is None else args.max_turns
     if turns < 1:
-        raise UsageError("--max-turns takes a number from 1 up")
+        raise UsageError("--max-turns must be 1 or more")
     chosen = client(args.agent)
     _check_fit(chosen, (), branch=args.branch)
     for option in ("halt", "keep_order", "dry_run"):
         if getattr(args, option) and args.agent != "command":
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
-        raise UsageError("--halt takes a number from 1 up")
+        raise UsageError("--halt must be 1 or more")
     options.check_notify(args.notify)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
@@ -187,6 +187,8 @@ def run(args: argparse.Namespace) -> int:
         code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
         if code == 1:
             # A source that is not there is a name that nobody knows.
+            if near := work_on.near(args.sources[0]):
+                messages.note(f"there is a queue {near}")
             return UsageError.exit_code
         if args.dry_run or (code and not work_on.has_more(args.queue)):
             return code
@@ -221,6 +223,7 @@ def _check_fit(chosen: Client, granted: Sequence[str], *, branch: bool) -> None:
 
 def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
     """Work the queue off, or have it worked off; return the exit code, and why it is over."""
+    from hypervisor.agents.pool import detach
     from hypervisor.agents.pool.pool import Pool
     from hypervisor.views.summary import summarize
     from hypervisor.views.summary_text import lines
@@ -268,7 +271,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     session = None
     if args.detached is None:
         # Held for the life of the process.
-        detached.beside(ledger.state, args.queue)
+        detached.beside(ledger.state, args.queue, detach.typed(_given(args), args.words))
     elif made := detached.find(ledger.state, args.queue):
         session = made.id
     with shown(args.queue) as show:
@@ -308,7 +311,9 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        end += [page, _looks(args.queue, counts["success"], bad)]
+        # Where it goes on, that comes first, and is said.
+        looks = [_looks(args.queue, counts["success"], bad)] if why == "drained" else []
+        end += [page, *looks]
     options.tell(*end)
     nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
     if nothing_to_do and not pool.had_items:
@@ -339,7 +344,7 @@ def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
             f"a pool is at work on {queue} in another terminal",
             "end it there first: Ctrl-C lets it finish what it has",
         )
-    word = "works on" if made else "is at work already on"
+    word = "works on" if made else "is already at work on"
     print(f"{known.id} {word} {queue}; its log: {known.log}")
     options.tell(f"follow it: hypervisor work {queue} --attach; end it: hypervisor pause {queue}")
     return 0

@@ -193,6 +193,6 @@ def earlier(tokens: int | None, minutes: float | None) -> dict[str, float]:
     ):  # fmt: skip
         if value is not None:
             if not 0 <= value < 1e12:
-                raise UsageError(f"--budget-{option} takes a number from 0 up", "0 means no limit")
+                raise UsageError(f"--budget-{option} must be 0 or more", "0 means no limit")
             found[name] = round(value * one)
     return found

@@ -368,7 +368,7 @@ def _copy(path: str) -> Foreign:
     return Foreign(
         f"{one_line(path)}: a copy of another project's (synced, restored or copied): two copies "
         "would hand out the same items",
-        "where this copy is the only one in use: hypervisor adopt",
+        "if this copy is the only one in use: hypervisor adopt",
     )
 
 

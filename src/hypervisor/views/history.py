@@ -62,7 +62,7 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
     if state == "waiting" and row.id in ledger.narrowing.aside(row.queue):
         return (
             f"it is set aside, not {one_line(ledger.narrowing.condition(row.queue), 100)}; "
-            f"all back: hypervisor open {queue} --where all"
+            f"bring all back: hypervisor open {queue} --where all"
         )
     if state == "waiting":
         others = ledger.queries.waits_for(row.no)[:_AWAITED]
@@ -74,7 +74,7 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
         why = row.cause or (reason_of(report.report) if report is not None else None)
         again = shell([queue, row.id])
         told_why = f"“{prose(why or 'no reason given', 300)}”"
-        return f"{state}: {told_why}; again: hypervisor retry {again}"
+        return f"{state}: {told_why}; try again: hypervisor retry {again}"
     if state == "done":
         return None
     return f"{state}: {prose(row.cause or 'no reason given', 300)}"
@@ -97,7 +97,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row.files):
-        return "it touches files that others work on now"
+        return "it touches files that others are working on"
     ready = [one.id for one in ledger.items.ready(queue.name)]
     place = ""
     if row.id in ready:

@@ -181,7 +181,7 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
 def _stands(ledger: Ledger, queue: Queue, state: str, left: int, ready: int) -> str:
     if state == "paused" and queue.resume_at is not None:
         return (
-            f"is paused until {until(queue.resume_at)}, {left} left; it is open again by itself "
+            f"is paused until {until(queue.resume_at)}, {left} left; it reopens by itself "
             "then, and you are told"
         )
     if state == "drained" and ready:
@@ -228,7 +228,7 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
         lines.append(f"{count(waiting, 'item')} {wait} for {awaited}.")
     if aside:
         those = f"{aside} {either(aside, 'is', 'are')} set aside"
-        lines.append(f"{those}; all back: hypervisor open {name} --where all")
+        lines.append(f"{those}; bring all back: hypervisor open {name} --where all")
     if state == "drained" and (gone := missing(ledger, name)[0]):
         from hypervisor.worker import nothing_ready
 
@@ -260,8 +260,8 @@ _STATES = {
     "replaced": "was opened again",
     "reset": "goes on: its limit has reset, {left} left and nobody at work; run now: "
     "hypervisor plan {name}",
-    "tried": "has tried its first items, {left} left; what to do: hypervisor plan {name}",
+    "tried": "has finished its trial run, {left} left; next: hypervisor plan {name}",
     "stopped": "is at rest, {left} left: the user stopped its workers. Start no new ones; the user "
     "goes on with: /hypervisor:resume {name}",
-    "stalled": "has stalled: {left} left and no worker alive; what to do: hypervisor plan {name}",
+    "stalled": "has stalled: {left} left and no worker alive; next: hypervisor plan {name}",
 }

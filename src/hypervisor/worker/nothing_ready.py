@@ -63,7 +63,7 @@ def why_nothing(
         files, locked, looked_at_all = _kept_back(ledger, row)
         free = counts["ready"] - files - len(locked) - len(gone) if looked_at_all else 0
         told += (
-            [f"{files} {either(files, 'waits', 'wait')} for files that others work on"]
+            [f"{files} {either(files, 'waits', 'wait')} for files that others are working on"]
             if files
             else []
         )

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from hypervisor.config.settings import Settings
 from hypervisor.system import strict_json
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
@@ -267,7 +267,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
             yield _Row(lines.number, None, str(error), error.fix)
             continue
         if len(cells) > len(header):
-            trouble = f"{len(cells)} cells under {len(header)} columns"
+            trouble = f"{len(cells)} cells under {count(len(header), 'column')}"
             yield _Row(line, None, trouble, "quote the cell that holds the delimiter")
         elif sum(map(len, cells)) > _LONGEST_LINE:
             yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")

@@ -25,6 +25,7 @@ from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
 from hypervisor.views.summary import summarize, teller, without_transcript
+from hypervisor.worker import detached
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
@@ -130,6 +131,7 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
             escaped(asked[0]) if len(asked) == 1 else "",
             goes_on=budget.goes_on(ledger, row),
             undoable=UndoLog(ledger.state, row.name).is_wanted(),
+            pool=detached.command(ledger.state, row.name),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
