@@ -105,7 +105,7 @@ def test_a_draft_is_one_by_its_id(tmp_path: Path, defaults: Settings) -> None:
     ("body", "status"),
     [
         ("# S\n\n## Status\n\nDone\n\n## Story\n", "Done"),
-        ("# S\n\n## Status: old\nDone\n", None),
+        ("# S\n\n## Status: old\nDone\n", "old"),
         ("# S\n**Status**: Completed\n## A\n", "Completed"),
         ("# S\n\n**Status:** `Done`\r\n", "Done"),
         ("# S\n## Gate\n**Status:** PASS\n", None),

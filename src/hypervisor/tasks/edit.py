@@ -14,6 +14,7 @@ from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_
 from hypervisor.tasks.header_edit import (
     EditRefused,
     RemoveKey,
+    Stamp,
     check_body,
     check_header,
     harmless,
@@ -40,6 +41,7 @@ __all__ = [
     "RemoveKey",
     "ReplaceBody",
     "SetKey",
+    "Stamp",
     "edit",
     "insert_line",
     "put_section",

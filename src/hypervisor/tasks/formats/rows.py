@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.tasks.dependencies import Dependencies, in_row
+from functools import lru_cache
+
+from hypervisor.tasks.dependencies import Dependencies, folded, in_row
 from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
@@ -13,10 +15,16 @@ if TYPE_CHECKING:
     StatusClass = Callable[[str | None], str]
 
 _TITLES = ("title", "name", "summary", "prompt", "text")
-_STATES = ("status", "state")
+_STATES = (
+    "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
+    "item_status", "ticket status", "ticket_status",
+)  # fmt: skip
 _IDS = ("id", "key", "number", "custom_id")
-_FLAGS = ("done", "completed", "closed")
-_TICKED = ("true", "yes", "x", "done")
+# As `folded` returns them, without an `is` before them.
+_FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "resolved"))
+_TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "\u2705", "\u2611"))
+# When a row was finished, which tells where it has no status.
+_DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
 # What a word means in any column of that name; other words are data.
 _SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
 
@@ -58,7 +66,7 @@ class Rows(Format):
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
-            _text(row.get(self.id_key)) if self.id_key is not None else "",
+            _text(cell(row, self.id_key)) if self.id_key is not None else "",
             self.title(row),
             state,
             word,
@@ -67,7 +75,7 @@ class Rows(Format):
             tuple(told.waits),
             parent or None,
             (),
-            _text(row.get("priority", row.get("Priority"))) or None,
+            _text(cell(row, "priority")) or None,
             tuple(told.blocks),
             held=held,
             aliases=(name,) if name else (),
@@ -75,20 +83,21 @@ class Rows(Format):
 
     def title(self, row: Row) -> str:
         """Return the first line of what says what the item is, "" for nothing."""
-        folded = {key.casefold(): key for key in row}
-        told = (row[folded[name]] for name in _TITLES if name in folded)
+        by_name = {key.casefold(): key for key in row}
+        told = (row[by_name[name]] for name in _TITLES if name in by_name)
         found = next((one for one in told if isinstance(one, str) and one.strip()), "")
         return found.strip().split("\n")[0]
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
-        folded = {key.casefold(): key for key in row}
-        told = next((_text(row[folded[name]]) for name in _STATES if name in folded), "")
+        by_name = {key.casefold(): key for key in row}
+        told = next((_text(row[by_name[name]]) for name in _STATES if name in by_name), "")
         return told or next((key for key in row if _is_flagged(key, row[key])), "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state."""
-        if any(_is_flagged(key, row[key]) for key in row):
+        told = word not in ("", *row)
+        if any(_is_flagged(key, row[key], told=told) for key in row):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -111,8 +120,30 @@ class Rows(Format):
         return None
 
 
-def _is_flagged(key: str, value: object) -> bool:
-    return key.casefold() in _FLAGS and str(value).strip().casefold() in _TICKED
+def _is_flagged(key: str, value: object, *, told: bool = False) -> bool:
+    """True if a value says that its row is finished; a date does not where a status is `told`."""
+    says = _says(key)
+    if says == "date":
+        return not told and _text(value) != ""
+    return says == "flag" and str(value).strip().removesuffix("\ufe0f").casefold() in _TICKED
+
+
+@lru_cache(maxsize=1024)
+def _says(key: str) -> str:
+    name = folded(key)
+    return "date" if name in _DATES else "flag" if name.removeprefix("is") in _FLAGS else ""
+
+
+def cell(row: Row, name: str) -> object:
+    """Return the value in a column, in whatever letters its name is written."""
+    if name in row:
+        return row[name]
+    return next((row[key] for key in row if key.casefold() == name.casefold()), None)
+
+
+def has(row: Row, *names: str) -> bool:
+    """True if a row has columns of these names, in whatever letters."""
+    return {name.casefold() for name in names} <= {key.casefold() for key in row}
 
 
 def _text(value: object) -> str:
