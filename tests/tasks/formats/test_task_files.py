@@ -294,6 +294,13 @@ def test_a_todo_says_its_state_twice_and_must_say_the_same(project: Path, lay: L
     }  # fmt: skip
 
 
+def test_a_todo_says_the_same_in_other_letters_or_another_word(project: Path, lay: Lay) -> None:
+    todo(lay, "001-ready-p2-a", "Ready")
+    todo(lay, "002-READY-P1-b", "ready")
+    todo(lay, "003-complete-p2-c", "completed")
+    assert list(kinds(sort(project, "todos")).values()) == ["ready", "ready", "complete"]
+
+
 def test_a_done_todo_gets_its_word_and_its_name_and_undo_both_back(project: Path, lay: Lay) -> None:
     path = todo(lay, "001-ready-p2-a", "ready")
     before = path.read_bytes()
@@ -436,6 +443,25 @@ def test_a_vault_whose_plugin_nobody_has_set_up_has_the_words_that_it_is_shipped
     lay("v/a.md", "status: open", "tags: [task]")
     lay("v/b.md", "status: open")
     assert kinds(sort(project, "v")) == {"a.md": "ready", "b.md": "not_a_task"}
+
+
+def test_the_tag_makes_a_task_also_without_a_status(project: Path, lay: Lay) -> None:
+    lay("v/.obsidian/plugins/tasknotes/data.json", text="\ufeff{}")
+    lay("v/a.md", "title: A", "tags: [task]")
+    assert kinds(sort(project, "v")) == {"a.md": "ready"}
+
+
+def test_settings_that_nobody_can_read_hold_the_tasks_of_a_vault(project: Path, lay: Lay) -> None:
+    lay("v/.obsidian/plugins/tasknotes/data.json", text="{broken")
+    lay("v/a.md", "stage: done", "tags: [task]")
+    assert kinds(sort(project, "v")) == {"a.md": "disagreement"}
+
+
+def test_a_link_of_markdown_names_a_note_too(project: Path, vault: Lay) -> None:
+    vault("v/Re view.md", "stage: open", "tags: [todo]")
+    vault("v/b.md", "stage: open", "tags: [todo]", 'after_note: [{uid: "[R](Re%20view.md)"}]')
+    [held] = sort(project, "v").held
+    assert held.after == ("v/Re view.md",)
 
 
 # -- all of them --
