@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from hypervisor.config.settings import Settings
-from hypervisor.tasks import Task, task_of
 from hypervisor.tasks.family import AOPS, BACKLOG, family_of
 from hypervisor.tasks.read import parse
-from hypervisor.tasks.task import is_closed_by_reason
+from hypervisor.tasks.task import Task, is_closed_by_reason, task_of
 from tasks.support import document, readable
 
 

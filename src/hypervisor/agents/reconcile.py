@@ -253,7 +253,7 @@ def settle(ledger: Ledger, *, limit: int | None = 200, tell: bool = False) -> in
     ended, agents = housekeeping.settle(ledger, limit=limit)
     for agent in agents:
         use.collect(ledger, agent)
-    if tell:
+    if tell and ledger.notifications.subscribed():
         from hypervisor.agents import notify
 
         notify.tell(ledger)

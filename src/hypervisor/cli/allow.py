@@ -16,7 +16,6 @@ SUMMARY = "grant the workers of a queue commands, tools or more budget, or show 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor allow`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "words",
@@ -33,9 +32,8 @@ def run(args: argparse.Namespace) -> int:
     commands = check_commands(args.words)
     names = check_grants(args.tools)
     limits = options.budget(args)
-    root = root_of_queue(args.queue)
-    tools = options.give_tools(root, args.queue, names)
-    with Ledger.open(root) as ledger:
+    with Ledger.open(root_of_queue(args.queue)) as ledger:
+        tools = options.give_tools(ledger, args.queue, names)
         ledger.terms.set_budget(args.queue, limits)
         allowed = ledger.terms.allow_commands(args.queue, commands)
         row = ledger.queues.get(args.queue)

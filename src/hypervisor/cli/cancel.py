@@ -20,7 +20,6 @@ _FILES = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor cancel`."""
     parser.add_argument("queue", nargs="?", help="the queue's name")
     parser.add_argument("--all", action="store_true", help="every queue that has open items")
     parser.add_argument(

@@ -21,7 +21,6 @@ _IN_WORDS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor check`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "command",

@@ -9,7 +9,6 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor completion`."""
     parser.add_argument("shell", choices=SHELLS, help="which shell it is for")
 
 

@@ -21,7 +21,6 @@ _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor doctor`."""
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.add_argument(
         "--bundle",

@@ -17,7 +17,6 @@ EXAMPLE = "hypervisor done 17-x7q2 --summary 'rewrote the two paragraphs'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor done`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--summary", metavar="TEXT", help="what was done; - reads it")
     parser.add_argument(

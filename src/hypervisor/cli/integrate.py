@@ -15,7 +15,6 @@ SUMMARY = "merge the accepted branches of a queue, one by one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor integrate`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--into", metavar="BRANCH", help="default: the branch checked out here")
     parser.add_argument("--json", action="store_true", help="for scripts")

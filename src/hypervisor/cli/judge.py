@@ -29,7 +29,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor judge`."""
     parser.epilog = (
         "WORDS are the command line of --agent command: it reads task, report and change from "
         'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'

@@ -15,7 +15,6 @@ SUMMARY = "move the ledger to another store, even with work in flight"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor move`."""
     stores = "sqlite (the embedded store) or postgresql://HOST/DATABASE, without a password"
     parser.add_argument("source", metavar="FROM", help=stores)
     parser.add_argument("target", metavar="TO", help="the same")

@@ -15,14 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 SUMMARY = "claim the next item of a queue; nobody else gets it"
 EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor next`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "-n",

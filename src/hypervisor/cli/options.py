@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from hypervisor.ledger import Claim, Ledger
+    from hypervisor.ledger import Ledger
     from hypervisor.worker import Ended
 
 
@@ -89,15 +89,14 @@ def add_tools(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
+def give_tools(ledger: Ledger, queue: str, names: list[str]) -> list[str]:
     """Give tools to the workers of a queue, and have the hooks look at their calls; return all that
     they have."""
-    from hypervisor.ledger import Ledger, markers
+    from hypervisor.ledger import markers
 
-    with Ledger.open(root) as ledger:
-        allowed = ledger.terms.allow_tools(queue, names)
-        if allowed:
-            markers.mark(ledger, queue)
+    allowed = ledger.terms.allow_tools(queue, names)
+    if allowed:
+        markers.mark(ledger, queue)
     return allowed
 
 
@@ -299,7 +298,7 @@ def note_use(ledger: Ledger, args: argparse.Namespace) -> None:
 
 
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
-    """Say how an item was ended, hand out the next one if asked to, and return 0."""
+    """Say how an item was ended, and what was handed out next if that was asked for; return 0."""
     from hypervisor.cli import handout
 
     if not args.json:
@@ -346,16 +345,16 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
     from hypervisor.cli import handout
 
-    queue, name, branch, here, rung = ledger.claims.place_of(args.token)
-    claims: list[Claim] = []
+    queue, *_, rung = ledger.claims.place_of(args.token)
+    claims, trouble, text = ended.claims, ended.trouble, ""
     try:
-        claims = worker.take(
-            ledger, queue, name, claimed=ended.claims, branch=branch, here=here, model=rung
-        )
-        text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
+        if not claims and trouble is None:
+            text = worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
+        trouble = error
+    if trouble is not None:
         # The report was accepted, and the exit code says that.
-        complain(error if isinstance(error, HypervisorError) else str(error))
+        complain(trouble if isinstance(trouble, HypervisorError) else str(trouble))
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None

@@ -13,7 +13,6 @@ EXAMPLE = "hypervisor pause inbox --reason 'back after lunch'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor pause`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--reason", metavar="TEXT", help="why; - reads standard input")
 

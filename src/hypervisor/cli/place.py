@@ -3,14 +3,28 @@ worker in a submodule is, may mean what a root further outward has."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from hypervisor.config.roots import find_root, roots_in_use
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def ledger_at(root: str, *, look: bool = False) -> Iterator[Ledger | None]:
+    """Open the ledger of `root`, as `Ledger.open` does; None where there is none."""
+    try:
+        opened = Ledger.open(root, look=look)
+    except NoLedger:
+        yield None
+        return
+    with opened:
+        yield opened
 
 
 def root_of_queue(name: str | None) -> str:

@@ -21,7 +21,6 @@ _SHOWN = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor prune`."""
     parser.add_argument(
         "--days",
         type=float,

@@ -19,7 +19,6 @@ EXAMPLE = "hypervisor report inbox --open"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor report`."""
     options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(

@@ -36,7 +36,6 @@ _ACTING = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor results`."""
     options.add_queue(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="a table (the default)")

@@ -18,7 +18,6 @@ EXAMPLE = "hypervisor resume inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor resume`."""
     parser.add_argument("queue", help="the queue's name")
     options.add_budget(parser)
 

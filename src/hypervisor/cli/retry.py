@@ -22,7 +22,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor retry`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="*", help="these items (default: all failed and blocked)")
     for word in ODD:

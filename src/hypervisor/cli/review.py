@@ -30,7 +30,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor review`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="?", help="the report on this item, or this suggestion")
     parser.add_argument(

@@ -15,7 +15,6 @@ SUMMARY = "run the MCP server task_manager on standard input and output"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor serve`."""
     parser.add_argument("--queue", help="hand out items of this queue only")
     parser.add_argument("--here", action="store_true", help="put this linked worktree on each item")
     parser.add_argument(

@@ -23,7 +23,6 @@ _TAIL_LINES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor show`."""
     parser.add_argument("id", help="an item's id, the token of a claim on it, or its file")
     parser.add_argument("--json", action="store_true", help="for scripts")
 

@@ -36,7 +36,6 @@ _GROUPS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor status`."""
     parser.add_argument("queue", nargs="?", help="only this queue (default: all of this project)")
     parser.add_argument("--watch", action="store_true", help="keep showing it, live")
     parser.add_argument("--json", action="store_true", help="for scripts")

@@ -17,7 +17,6 @@ EXAMPLE = "hypervisor summary inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor summary`."""
     options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(

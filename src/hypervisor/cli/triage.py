@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.cli.messages import complain
+from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
@@ -27,7 +28,6 @@ _WORKERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor triage`."""
     preflight_verb.add_source_arguments(parser)
     parser.add_argument(
         "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
-    checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
+    with ledger_at(root, look=True) as ledger:
+        checked, unreadable = preflight_verb.check(args, root, settings, ledger, "triage")
     if not args.json:
         print("\n".join(preflight_verb.told(args, checked)), flush=True)
     if unreadable and not checked.ready:

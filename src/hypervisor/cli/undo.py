@@ -26,7 +26,6 @@ _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor undo`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="?", help="only this item's file (default: all)")
     parser.add_argument("--json", action="store_true", help="for scripts")

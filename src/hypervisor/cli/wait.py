@@ -22,7 +22,6 @@ _TICK = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor wait`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "--timeout",

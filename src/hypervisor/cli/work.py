@@ -46,7 +46,6 @@ _SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
         "A SOURCE is first opened as a queue named after it, without the suffix; the same command "

@@ -27,10 +27,15 @@ def open_queue(
 
     Raises Foreign for a state that git tracks.
     """
+    with create(root, settings) as ledger:
+        return fill(ledger, settings, name, checked, options)
+
+
+def create(root: str, settings: Settings) -> Ledger:
+    """Open the ledger of `root`, which is made if there is none. Raises Foreign as above."""
     # Asks whether git tracks anything of it: no command of a worker pays for that.
     create_state(root)
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
-        return fill(ledger, settings, name, checked, options)
+    return Ledger.open(root, create=True, project=settings.project)
 
 
 def fill(

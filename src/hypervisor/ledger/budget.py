@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
     class Budget(TypedDict):
         """A queue's budget, and what is used of it."""

@@ -9,7 +9,7 @@ from hypervisor.system.text import listed, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@[]")
 _MOST = 10

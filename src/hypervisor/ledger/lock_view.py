@@ -55,7 +55,7 @@ class LockView:
         there is none. `path` is as for `reason`."""
         name = key(item_id)
         stem = os.path.splitext(os.path.basename(path))[0] if path else name
-        for folder in self._folders:
+        for folder in filter(self._may_hold, self._folders):
             for wanted in dict.fromkeys((name, stem)):
                 for full in (wanted, wanted + _SUFFIX):
                     lock = self._look(folder, full, wanted)
@@ -63,11 +63,15 @@ class LockView:
                         return lock, wanted
         if path is not None:
             folder, file = os.path.split(path)
-            for full in dict.fromkeys((file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX)):
-                lock = self._look(folder, full, None, only_locks=True)
-                if lock is not None:
-                    return lock, None
+            if self._may_hold(folder, only_locks=True):
+                for full in dict.fromkeys((file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX)):
+                    lock = self._look(folder, full, None, only_locks=True)
+                    if lock is not None:
+                        return lock, None
         return None
+
+    def _may_hold(self, folder: str, *, only_locks: bool = False) -> bool:
+        return self._once or bool(self._in(folder, only_locks))
 
     def _in(self, folder: str, only_locks: bool) -> frozenset[str]:
         names = self._names.get((folder, only_locks))

@@ -8,23 +8,21 @@ import time
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.options import BOUNDS, LIMITS
+from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 
-class Terms:
+class Terms(Part):
     """The verbs that change on which terms a queue is worked on."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def set_check(
         self,

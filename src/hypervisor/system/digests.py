@@ -7,10 +7,13 @@ import sys
 
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of `data` in hex digits."""
-    try:
-        module = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
-    except ImportError:
-        module = __import__("hashlib")
+    # Where others have loaded it already, it is several times as fast.
+    module = sys.modules.get("hashlib")
+    if module is None:
+        try:
+            module = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
+        except ImportError:
+            module = __import__("hashlib")
     return str(module.sha256(data).hexdigest())
 
 

@@ -208,7 +208,6 @@ class Git:
 
     @property
     def root(self) -> str:
-        """The root of the project."""
         return self._root
 
     def setting(self, name: str) -> str | None:

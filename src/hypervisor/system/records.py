@@ -31,6 +31,8 @@ else:
 
         def __new__(kind, /, *values, **named):
             missing = len(kind._fields) - len(values)
+            if not named and not missing:
+                return tuple.__new__(kind, values)
             if not named and 0 <= missing <= len(kind._last):
                 return tuple.__new__(kind, values + kind._last[len(kind._last) - missing :])
             given = kind._field_defaults | dict(zip(kind._fields, values, strict=False)) | named
@@ -74,21 +76,23 @@ class Record:
     """
 
     aside = frozenset[str]()
+    _names = tuple[str, ...]()
+    _known = _needed = frozenset[str]()
+
+    def __init_subclass__(cls) -> None:
+        cls._names = tuple(name for name in cls.__annotations__ if not name.startswith("__"))
+        cls._known = frozenset(cls._names)
+        cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
 
     def __init__(self, *values: object, **named: object) -> None:
-        names = [name for name in type(self).__annotations__ if not name.startswith("__")]
-        told = dict(zip(names, values, strict=False)) | named
-        odd = told.keys() - names or [name for name in names if not self._has(told, name)]
-        if odd or len(values) > len(names):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        told = dict(zip(self._names, values, strict=False)) | named if values else named
+        if not self._needed <= told.keys() <= self._known or len(values) > len(self._names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(self._names)}")
         self.__dict__.update(told)
 
     def but(self, **named: object) -> Self:
         """Return the same with other values for these names."""
         return type(self)(**(vars(self) | named))
-
-    def _has(self, told: dict[str, object], name: str) -> bool:
-        return name in told or hasattr(type(self), name)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 from hypervisor.system.text import one_line
 
@@ -19,6 +20,7 @@ KINDS = {
 }  # fmt: skip
 
 
+@cache
 def decoder() -> json.JSONDecoder:
     """Return what reads JSON, and raises ValueError for numbers that are none and for a key that
     stands twice, and RecursionError."""

@@ -11,7 +11,7 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from hypervisor.tasks.read import Document
 
@@ -174,14 +174,19 @@ def link_target(word: str) -> str:
     return target.rpartition("/")[2] if "[[" in word or "](" in word else target
 
 
+def links_in(keys: Iterable[str]) -> Iterator[str]:
+    """Yield those of the keys of a row that surely hold links."""
+    return (key for key in keys if _says(key) in ("waits", "blocks"))
+
+
 def in_row(row: Mapping[str, object]) -> Dependencies:
     """Return what a row says under keys that surely hold links, as `dependencies` does."""
     told = Dependencies([], [], {}, [], [])
-    for key, value in row.items():
-        says = _says(key)
-        if says not in ("waits", "blocks") or value is None or value is False:
+    for key in links_in(row):
+        value = row[key]
+        if value is None or value is False:
             continue
-        names = told.blocks if says == "blocks" else told.waits
+        names = told.blocks if _says(key) == "blocks" else told.waits
         entries = value if isinstance(value, list) else \
             _split(value) if isinstance(value, str) else [value]  # fmt: skip
         found: list[str] = []

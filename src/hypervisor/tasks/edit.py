@@ -14,7 +14,6 @@ from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_
 from hypervisor.tasks.header_edit import (
     EditRefused,
     RemoveKey,
-    Stamp,
     check_body,
     check_header,
     harmless,
@@ -31,23 +30,6 @@ if TYPE_CHECKING:
 
     from hypervisor.tasks.entries import Entries, Entry
 
-__all__ = [
-    "AppendText",
-    "Edit",
-    "EditRefused",
-    "Edited",
-    "InsertLine",
-    "PutSection",
-    "RemoveKey",
-    "ReplaceBody",
-    "SetKey",
-    "Stamp",
-    "edit",
-    "insert_line",
-    "put_section",
-    "set_key",
-]
-
 
 class SetKey(NamedTuple):
     """Give a top-level key this value; a list where the key holds a list, or is new or empty.
@@ -63,7 +45,6 @@ class InsertLine(NamedTuple):
     """Put a line, framed by blank lines, after the first heading of level 1, or before the body."""
 
     line: str
-    after_first_h1: bool = True
 
 
 class PutSection(NamedTuple):
@@ -123,27 +104,6 @@ def edit(document: Document, edits: Sequence[Edit]) -> Edited:
             changes.append(change)
             now = after
     return Edited(document.raw, now.raw, tuple(changes))
-
-
-def set_key(document: Document, key: str, value: str | int | Sequence[str]) -> bytes:
-    """Return the file with `value` at the top-level `key`. Raises EditRefused.
-
-    An old value's quotes and the comment behind it stay; a new key is added after the last one.
-    """
-    return _set_key(document, SetKey(key, value)).raw
-
-
-def insert_line(document: Document, line: str, after_first_h1: bool = True) -> bytes:
-    """Return the file with `line` put into its body; see InsertLine. Raises EditRefused."""
-    return _insert_line(document, InsertLine(line, after_first_h1)).raw
-
-
-def put_section(document: Document, token: str, lines: Sequence[str]) -> bytes:
-    """Return the file with our section in it; see PutSection. Raises EditRefused.
-
-    The same token and lines again change nothing.
-    """
-    return _put_section(document, PutSection(token, lines)).raw
 
 
 def _set_key(document: Document, change: SetKey) -> Document:
@@ -245,17 +205,15 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     if _LINE_ENDS.search(line) or not line.strip():
         raise EditRefused(document.path, "the line to insert is not one line")
     body, newline = document.body, document.newline
-    structure = markdown.scan(body)
     place = 0
-    if change.after_first_h1:
-        own = markdown.own_sections(body)
-        for heading in structure.headings:
-            # Obsidian shows nothing between two %%, and a formula between two $$.
-            unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
-            within = any(start <= heading.offset < end for start, end in own)
-            if heading.level == 1 and not unseen and not within:
-                place = heading.end
-                break
+    own = markdown.own_sections(body)
+    for heading in markdown.headings(body):
+        # Obsidian shows nothing between two %%, and a formula between two $$.
+        unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
+        within = any(start <= heading.offset < end for start, end in own)
+        if heading.level == 1 and not unseen and not within:
+            place = heading.end
+            break
     before = document.text[: document.body_start + place]
     rest = body[place:]
     new = line + newline
@@ -268,9 +226,8 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     at = document.body_start + place
     after = reparsed(document, at, at, new)
     check_body(document, after)
-    if markdown.own_sections(after.body) and len(markdown.own_sections(after.body)) != len(
-        markdown.own_sections(body)
-    ):
+    sections = markdown.own_sections(after.body)
+    if sections and len(sections) != len(own):
         raise EditRefused(document.path, "the line would be taken for a mark of ours")
     return after
 

@@ -6,6 +6,7 @@ stands beyond doubt. All else is left to `header`; what both read, they read ali
 
 from __future__ import annotations
 
+from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.entries import Entries, Entry
 
 TYPE_CHECKING = False
@@ -29,12 +30,13 @@ class Word:
     """One value: its `text`, its quote character or None, and whether it `is_odd`: it may be a
     number, a date or a truth value, as YAML says."""
 
-    __slots__ = ("is_odd", "style", "text")
+    __slots__ = ("_value", "is_odd", "style", "text")
 
     def __init__(self, text: str, style: str | None, is_odd: bool) -> None:
         self.text = text
         self.style = style
         self.is_odd = is_odd
+        self._value: object = None if is_odd else text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Word) and (
@@ -46,26 +48,43 @@ class Word:
     @property
     def value(self) -> object:
         """What YAML makes of it."""
-        if not self.is_odd:
-            return self.text
-        from hypervisor.tasks.header import constructed
+        if self._value is None:
+            from hypervisor.tasks.header import constructed
 
-        return constructed(self.text)
+            self._value = constructed(self.text)
+        return self._value
+
+
+class _Line(NamedTuple):
+    """What a line with a key says. `start` and `end` of the value count from that of the line."""
+
+    key: str
+    value: Word | list[Word] | None
+    flow: bool
+    start: int
+    end: int
 
 
 class PlainHeader:
-    """A header that was read without YAML; as `header.Header`."""
+    """A header that was read without YAML; as `header.Header`. Its words are not its own: what
+    files have in common is kept once."""
+
+    __slots__ = ("_lines", "_meta", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, Word | list[Word] | None] = {}
-        self.places: dict[str, int] = {}
-        self._spans: list[tuple[str, str, str | None, bool, int, int, int]] = []
+        self._lines: list[tuple[int, _Line]] = []
         self._meta: dict[str, object] | None = None
 
     @property
     def keys(self) -> Set[str]:
         """The top-level keys."""
         return self.words.keys()
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where each key stands."""
+        return {line.key: at for at, line in self._lines}
 
     @property
     def meta(self) -> dict[str, object]:
@@ -75,14 +94,12 @@ class PlainHeader:
         return self._meta
 
     def value(self, key: str) -> object:
-        """Return the value of a key, None if there is none."""
         word = self.words.get(key)
-        if isinstance(word, list):
-            return [one.value for one in word]
-        return None if word is None else word.value
+        if word is None:
+            return None
+        return [one.value for one in word] if isinstance(word, list) else word.value
 
     def holds(self, key: str) -> bool:
-        """True if the key has a value."""
         return self.words.get(key) is not None
 
     def raw_text(self, key: str) -> str | None:
@@ -97,58 +114,71 @@ class PlainHeader:
 
     def entries(self) -> Entries:
         """Return where the keys stand."""
-        return Entries([Entry(*span) for span in self._spans], False, 0)
+        return Entries([_entry(at, line) for at, line in self._lines], False, 0)
 
-    def add(
-        self,
-        key: str,
-        value: Word | list[Word] | None,
-        flow: bool,
-        place: int,
-        start: int,
-        end: int,
-    ) -> None:
-        """Note what the next key holds, and where; see `entries.Entry`."""
-        self.words[key] = value
-        self.places[key] = place
-        style = value.style if isinstance(value, Word) else None
-        kind = "list" if isinstance(value, list) else "scalar"
-        self._spans.append((key, kind, style, flow, place, start, end))
+    def add(self, at: int, line: _Line) -> None:
+        """Note what the next line with a key says, and where it stands."""
+        self.words[line.key] = line.value
+        self._lines.append((at, line))
+
+
+def _entry(at: int, line: _Line) -> Entry:
+    value = line.value
+    style = value.style if isinstance(value, Word) else None
+    kind = "list" if isinstance(value, list) else "scalar"
+    return Entry(line.key, kind, style, line.flow, at, at + line.start, at + line.end)
 
 
 def read(text: str) -> PlainHeader | None:
     """Return what the text of a header says, None if it is not plain."""
     lines = text.split("\n")
-    if len(text) > _LONGEST or lines.pop() or not all(map(str.isprintable, lines)):
+    if len(text) > _LONGEST or lines.pop() or not "".join(lines).isprintable():
         return None
     header = PlainHeader()
-    value: Word | list[Word] | None
     at, place = 0, 0
     while place < len(lines):
         line = lines[place]
-        key, colon, told = line.partition(":")
-        if not colon or not _is_key(key) or key in header.words or told[:1] not in ("", " "):
+        told = _known.get(line) or _line(line)
+        if told is None or told.key in header.words:
             return None
-        start, behind, place = at, at + len(key) + 1, place + 1
+        start, place = at, place + 1
         at += len(line) + 1
-        shown = told.strip(" ")
-        if shown:
-            value = _flow_list(shown) if shown[0] == "[" else _scalar(shown)
-            if value is None:
-                return None
-            first = behind + len(told) - len(told.lstrip(" "))
-            header.add(key, value, shown[0] == "[", start, first, first + len(shown))
-        elif place < len(lines) and _indent(lines[place]) is not None:
+        if told.value is None and place < len(lines) and _indent(lines[place]) is not None:
             listed = _block_list(lines, place, at)
             if listed is None:
                 return None
-            value, first, end, count = listed
-            header.add(key, value, False, start, first, end)
-            at += sum(len(line) + 1 for line in lines[place : place + count])
-            place += count
-        else:
-            header.add(key, None, False, start, behind, behind)
+            words, first, end = listed
+            told = _Line(told.key, words, False, first - start, end - start)
+            for line in lines[place : place + len(words)]:
+                at += len(line) + 1
+            place += len(words)
+        header.add(start, told)
     return header
+
+
+# Files of one tool have most of their lines in common.
+_known: dict[str, _Line] = {}
+_MOST_KNOWN, _LONGEST_KNOWN = 2000, 100
+
+
+def _line(line: str) -> _Line | None:
+    """Return what a line with a key says, None if it is not plain."""
+    key, colon, told = line.partition(":")
+    if not colon or not _is_key(key) or told[:1] not in ("", " "):
+        return None
+    shown, behind = told.strip(" "), len(key) + 1
+    value: Word | list[Word] | None = None
+    if shown:
+        value = _flow_list(shown) if shown[0] == "[" else _scalar(shown)
+        if value is None:
+            return None
+        behind += len(told) - len(told.lstrip(" "))
+    found = _Line(key, value, shown[:1] == "[", behind, behind + len(shown))
+    if len(line) <= _LONGEST_KNOWN:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[line] = found
+    return found
 
 
 def _is_key(key: str) -> bool:
@@ -197,9 +227,9 @@ def _indent(line: str) -> int | None:
     return len(line) - len(entry) if entry.startswith("- ") else None
 
 
-def _block_list(lines: list[str], place: int, at: int) -> tuple[list[Word], int, int, int] | None:
+def _block_list(lines: list[str], place: int, at: int) -> tuple[list[Word], int, int] | None:
     """Return the words of the list that starts with the line at `place`, `at` characters from the
-    start, where it begins and ends, and its number of lines; None if it is not plain."""
+    start, one in each line, and where it begins and ends; None if it is not plain."""
     indent = _indent(lines[place])
     assert indent is not None
     words, first, end = [], at + indent, at
@@ -213,4 +243,4 @@ def _block_list(lines: list[str], place: int, at: int) -> tuple[list[Word], int,
         words.append(word)
         end = at + len(line.rstrip(" "))
         at += len(line) + 1
-    return words, first, end, len(words)
+    return words, first, end

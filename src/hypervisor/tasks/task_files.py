@@ -7,9 +7,9 @@ is known of keys and words everywhere.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 from hypervisor.system.late import late
+from hypervisor.system.lazy import by_name
 from hypervisor.system.reading import MIB, NotReadable, read_file
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ class TaskFiles:
 
 def get(name: str) -> TaskFiles:
     """Return the format called `name`."""
-    made: TaskFiles = import_module(f"hypervisor.tasks.formats.{TASK_FILES[name][0]}").FORMAT
+    made: TaskFiles = by_name(f"hypervisor.tasks.formats.{TASK_FILES[name][0]}").FORMAT
     return made
 
 

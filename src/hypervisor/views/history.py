@@ -10,11 +10,11 @@ from itertools import islice
 
 from hypervisor.ledger import Ledger, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.reviews import ACCEPTED, REJECTED
-from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span

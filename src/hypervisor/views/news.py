@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.followers import Told
-    from hypervisor.ledger.rows import Brief, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Brief
 
 # What is told of a queue that has items left and nobody at work.
 _STILL = ("stalled", "tried", "stopped")

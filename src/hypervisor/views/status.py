@@ -21,7 +21,8 @@ from hypervisor.worker import detached
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Agent
     from hypervisor.views.shapes import Held, Left, Pool, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
@@ -123,7 +124,7 @@ def line(told: Status, *, proof: bool = False) -> str:
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
     # Twice: an item may end between the two looks that it takes.
-    if ledger.store.ends_are_noted() or ledger.store.ends_are_noted():
+    if ledger.store.engine.ends_are_noted() or ledger.store.engine.ends_are_noted():
         return None
     return (
         f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
@@ -201,7 +202,7 @@ def _detached(ledger: Ledger, queue: Queue) -> Pool | None:
 
 def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     """Return who works on a queue: those that hold items, then agents between two items."""
-    now, clock = time.time(), ledger.store.lease_clock()
+    now, clock = time.time(), ledger.store.engine.lease_clock()
     agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, Worker] = {}
     for row in ledger.queries.workers(queue):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.lock_view import LockView
     from hypervisor.ledger.locks import Lock
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 _SHOWN = 3
 # So many ready items are looked at for locks, and awaited ones for their states.

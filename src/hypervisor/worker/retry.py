@@ -68,7 +68,8 @@ def complete(root: str, queue: str, row: Item) -> str | None:
     if row.format is not None and holds_many(row.format):
         return _ticked(path, queue, row, row.format)
     from hypervisor.config.settings import load
-    from hypervisor.tasks import read, task_of
+    from hypervisor.tasks import read
+    from hypervisor.tasks.task import task_of
 
     try:
         task = task_of(read.read(path), load(root), row.format)
@@ -118,8 +119,9 @@ def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
 def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
     """Have a task's file that says `state` say that it is ready, if that can be written."""
     from hypervisor.config.settings import load
-    from hypervisor.tasks import edit, read, task_of, write
+    from hypervisor.tasks import edit, read, write
     from hypervisor.tasks.locate import expect, is_elsewhere, locate
+    from hypervisor.tasks.task import task_of
 
     settings = load(ledger.root)
     place = row.path or ""

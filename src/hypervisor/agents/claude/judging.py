@@ -23,12 +23,10 @@ class ClaudeJudge(client.Judge):
         self._program = ""
 
     def check(self) -> None:
-        """Find the client. Raises HypervisorError."""
         client.only(self._words, _MAY)
         self._program = client.find("claude", INSTALL)
 
     def start(self, place: client.Place, text: str) -> client.Start:
-        """Return how to ask it."""
         words = [
             self._program,
             "-p",
@@ -47,7 +45,6 @@ class ClaudeJudge(client.Judge):
         return client.Start([*words, *self._words], environment(place), client.unmentioned(text))
 
     def read(self, place: client.Place, said: Said) -> client.Answer:
-        """Return its answer, with its own figures. Raises HypervisorError."""
         stream = ClaudeStream()
         client.finished(stream, said)
         told = client.event(said.out)

@@ -33,7 +33,6 @@ class Command(client.Headless):
         self._kept: dict[str, str] = {}
 
     def hand_on(self, names: Sequence[str]) -> list[str]:
-        """See `Headless`."""
         for name in names:
             if name not in os.environ:
                 raise UsageError(
@@ -43,7 +42,6 @@ class Command(client.Headless):
         return verify.without([*client.GIVEN, *store.environment(), *names])
 
     def check(self, root: str) -> None:
-        """Find the program. Raises UsageError, HypervisorError."""
         if not self._words:
             raise UsageError(
                 "no command to run", "write it behind --, like: -- python3 convert.py {path}"
@@ -87,7 +85,6 @@ class Command(client.Headless):
         return client.Start(words, environment)
 
     def rehearse(self, item: NewItem, queue: str) -> list[str]:
-        """See `Headless`."""
         return self._filled(item.id, item.path or "", item.title, "TOKEN", queue, item.payload)
 
     def _filled(
@@ -100,7 +97,6 @@ class Command(client.Headless):
         return [_fit(word) for word in holes.fill(self._words, values)]
 
     def stream(self, place: client.Place) -> client.LastLines:
-        """Return a reader of one run's output."""
         return client.LastLines()
 
 

@@ -75,11 +75,9 @@ class Gemini(client.Headless):
         return client.Start([*words, *self._words], environment, self._prompt(place))
 
     def stream(self, place: client.Place) -> GeminiStream:
-        """Return a reader of one run's output."""
         return GeminiStream()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
-        """Return where this run's transcript is, or None while there is none."""
         found = sorted((place.folder / "home").glob(".gemini/tmp/*/chats/session-*.jsonl"))
         return str(found[-1]) if found else None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hypervisor.intake.preflight.graph import Node
 from hypervisor.intake.preflight.mentions import Hint
@@ -33,7 +34,7 @@ class Candidate(Node):
     rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
-    hints: list[Hint] = field(default_factory=list)
+    hints: Sequence[Hint] = ()
 
     @property
     def counts(self) -> bool:

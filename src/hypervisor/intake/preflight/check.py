@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
 from hypervisor.ledger.lock_view import LockView
+from hypervisor.system.garbage import nothing_collected
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks.dependencies import BLOCKS
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Search = Callable[[set[str]], Iterable[Known]]
 
 
+@nothing_collected()
 def check(
     found: Iterable[Found],
     *,
@@ -115,8 +117,7 @@ class _Sorting:
         self._for_work = purpose == "work" and not alone
         # A list of what is to be triaged may name what other roots own.
         self._owned = purpose == "work"
-        self._search = search or self._search_files
-        self._knows_all = search is not None
+        self._search = search
         self._others = OtherRoots(root)
 
     def result(self) -> Preflight:
@@ -132,7 +133,7 @@ class _Sorting:
         if self._for_work:
             # A task beside the sources may say that it blocks one of them.
             tasks = any(item.identity is not None for item in items)
-            always = self._knows_all or tasks or any(one.blocks for one in self._look.beside)
+            always = bool(self._search or tasks or any(one.blocks for one in self._look.beside))
             relate(items, self._beside, always=always)
         ready = []
         for candidate in self._look.candidates:
@@ -202,15 +203,16 @@ class _Sorting:
                 item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
+        left_out = self._look.left_out
+        count = Counter([item.id for item in items] + [*left_out])
         by_id: dict[str, list[Candidate]] = defaultdict(list)
         for item in items:
-            by_id[item.id].append(item)
+            if count[item.id] > 1:
+                by_id[item.id].append(item)
         for item_id, same in by_id.items():
             paths = [_place(item) for item in same]
-            if item_id in self._look.left_out:
-                paths.append(self._look.left_out[item_id])
-            if len(paths) < 2:
-                continue
+            if item_id in left_out:
+                paths.append(left_out[item_id])
             more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
             for item in same:
                 if item.closed:
@@ -227,7 +229,7 @@ class _Sorting:
             names = (known.id, known.parent or "", *known.aliases)
             if known.blocks or any(name.casefold() in folded for name in names):
                 yield known
-        for known in self._search(wanted):
+        for known in (self._search or self._search_files)(wanted):
             path = os.path.relpath(known.path, self._root)
             yield known._replace(path=path, id=known.id if known.has_id else path)
 

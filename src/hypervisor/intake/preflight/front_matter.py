@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Set
 from datetime import date, datetime, time
 from functools import cache, lru_cache
@@ -50,10 +51,13 @@ def violations(meta: dict[str, object]) -> list[Violation]:
     parts = _parts()
     for key, value in meta.items():
         part = parts.get(key)
-        if part is None or value.__class__ in part.right:
+        if part is None or value.__class__ in part.right or _has_form(value, part.form):
             continue
         try:
-            text = _kind_of(value) if part.of_kinds else _encode(as_json(value))
+            if part.of_kinds:
+                text = _kind_of(value)
+            else:
+                text = str(value) if value.__class__ is int else _encode(as_json(value))
         except (ValueError, RecursionError):
             found.append(Violation(key, "is nested too deep", True))
             continue
@@ -71,13 +75,15 @@ def looked_at() -> Set[str]:
 
 
 class _Part(NamedTuple):
-    """What the schema says of one key; `of_kinds` if the kind of a value is all it looks at, and
-    `right` the classes of values that it was found to want."""
+    """What the schema says of one key; `of_kinds` if the kind of a value is all it looks at,
+    `right` the classes of values that it was found to want, and `form` the pattern of a text that
+    is surely wanted: hardly two files have the same dates."""
 
     usable: Draft202012Validator | None
     usual: Draft202012Validator
     of_kinds: bool
     right: set[type]
+    form: re.Pattern[str] | None
 
 
 @cache
@@ -95,9 +101,23 @@ def _parts() -> dict[str, _Part]:
             Draft202012Validator(usual[key]),
             _is_of_kinds(usable.get(key, True)) and _is_of_kinds(usual[key]),
             set(),
+            _form_of(usual[key]) if key not in usable else None,
         )
         for key in usual
     }
+
+
+def _form_of(schema: object) -> re.Pattern[str] | None:
+    """Return the pattern that is all that a schema asks of a text, None for any other."""
+    if not isinstance(schema, dict) or schema.keys() != {"title", "type", "pattern"}:
+        return None
+    return re.compile(schema["pattern"]) if "string" in schema["type"] else None
+
+
+def _has_form(value: object, form: re.Pattern[str] | None) -> bool:
+    if form is None or _KINDS.get(value.__class__) != _KINDS[str]:
+        return False
+    return form.search(str(as_json(value))) is not None
 
 
 def _inlined(schema: object, definitions: dict[str, object]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from hypervisor.intake.preflight import unknown
@@ -29,6 +30,9 @@ def dependencies_first(nodes: Sequence[T], waits_for: Mapping[int, list[T]]) -> 
         if id(start) in number:
             continue
         number[id(start)] = low[id(start)] = len(number)
+        if not waits_for.get(id(start)):
+            yield [start]
+            continue
         stack.append(start)
         on_stack.add(id(start))
         work = [(start, iter(waits_for.get(id(start), ())))]
@@ -97,12 +101,12 @@ class Node:
     parent: str | None = None
     depends_on: Sequence[str] = ()
     blocks: Sequence[str] = ()
-    may_wait: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    may_wait: Sequence[tuple[str, Sequence[str]]] = ()
     aliases: Sequence[str] = ()
     path: str | None = None
     verdict: Verdict | None = None
     after: tuple[str, ...] = ()
-    warnings: list[str] = field(default_factory=list)
+    warnings: Sequence[str] = ()
     # True where the tool that wrote it takes what is cancelled for as good as done.
     cancelled_will_do: bool = False
     # True where it has an item wait with its parent.
@@ -112,6 +116,10 @@ class Node:
     def closed(self) -> bool:
         """Whether nobody will work on it any more."""
         return self.verdict is not None and self.verdict.kind in ("complete", "cancelled")
+
+    def warn(self, *what: str) -> None:
+        """Add warnings."""
+        self.warnings = (*self.warnings, *what)
 
     def is_satisfied_by(self, state: str) -> bool:
         """Whether it goes on when what it waits for has ended so."""
@@ -135,13 +143,14 @@ def relate(
     wanted = graph.missing()
     if wanted or always:
         outside = [known for known in search(wanted) if not graph.has(known.id)]
-        names.add(outside)
-        _wait_for_outside(outside, names)
-        _call_by_id(nodes, names)
-        graph.add(outside)
+        if outside:
+            names.add(outside)
+            _wait_for_outside(outside, names)
+            _call_by_id(nodes, names)
+            graph.add(outside)
         for node in nodes:
             lost = [name for name in node.blocks if not names.find(name, node.path)]
-            node.warnings += [f"blocks {one_line(name, 80)}, which does not exist" for name in lost]
+            node.warn(*(f"blocks {one_line(name, 80)}, which does not exist" for name in lost))
     _settle_doubts(nodes, names)
     graph.judge_parents()
     graph.wait_with_parents()
@@ -169,7 +178,7 @@ def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
             called = names.find(name, node.path)
             depends_on.append(called[0].id if len(called) == 1 else name)
             _hold_doubtful(node, "depends on", name, called)
-        node.depends_on = depends_on
+        node.depends_on = depends_on or ()
 
 
 def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) -> None:
@@ -192,7 +201,7 @@ def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
     """Have tasks wait for what stands under keys that may say so, where all of that are tasks; hold
     them where it is not."""
     for node in nodes:
-        for key, told in node.may_wait.items():
+        for key, told in node.may_wait:
             called = [names.find(name, node.path) for name in told]
             if all(len(one) == 1 for one in called):
                 node.depends_on = [*node.depends_on, *(one[0].id for one in called)]
@@ -203,16 +212,19 @@ def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
 class _Graph:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
-        self._by_id: dict[str, list[Node]] = defaultdict(list)
-        self._by_folded: dict[str, list[Node]] = defaultdict(list)
-        for node in nodes:
-            self._by_id[node.id].append(node)
-            self._by_folded[node.id.casefold()].append(node)
         self._known: dict[str, Known] = {}
         self._waits: dict[int, frozenset[str]] = {}
         self._open_children = Counter(
             node.parent.casefold() for node in nodes if node.parent is not None and not node.closed
         )
+
+    @cached_property
+    def _by_id(self) -> dict[str, list[Node]]:
+        return _grouped(self._nodes, lambda node: node.id)
+
+    @cached_property
+    def _by_folded(self) -> dict[str, list[Node]]:
+        return _grouped(self._nodes, lambda node: node.id.casefold())
 
     def has(self, item_id: str) -> bool:
         """True if the batch has an item of this very id."""
@@ -227,7 +239,7 @@ class _Graph:
             pointed = [node.parent] if node.parent is not None else []
             if node.verdict is None:
                 pointed += node.depends_on
-                pointed += [name for told in node.may_wait.values() for name in told]
+                pointed += [name for _, told in node.may_wait for name in told]
                 pointed += node.blocks
                 if _is_container(node):
                     wanted.add(node.id)
@@ -272,9 +284,9 @@ class _Graph:
                 continue
             if node.id.casefold() in circles:
                 shown = _circle(*circles[node.id.casefold()], self._shown)
-                node.warnings.append(f"parents form a circle: {shown}")
+                node.warn(f"parents form a circle: {shown}")
             elif not self._inside(node.parent) and node.parent.casefold() not in self._known:
-                node.warnings.append(f"its parent {one_line(node.parent, 80)} does not exist")
+                node.warn(f"its parent {one_line(node.parent, 80)} does not exist")
 
     def wait_with_parents(self) -> None:
         """Have items wait for what those above them wait for, where their tool does so."""
@@ -301,7 +313,7 @@ class _Graph:
             for node in self._nodes
             if node.parent is not None and not node.closed and self._is_ordered(node, node.parent)
         )
-        for node in self._nodes:
+        for node in self._nodes if self._open_children else ():
             children = self._open_children.get(node.id.casefold(), 0)
             children -= ordered.get(node.id.casefold(), 0)
             if node.verdict is None and children:
@@ -332,7 +344,7 @@ class _Graph:
             for node in self._nodes
             if not node.closed and node.depends_on
         }
-        for group in dependencies_first(self._nodes, waits_for):
+        for group in dependencies_first(self._nodes, waits_for) if waits_for else ():
             circle = find_circle(group, waits_for)
             if circle:
                 places = {id(node): place for place, node in enumerate(circle)}
@@ -342,7 +354,7 @@ class _Graph:
                     if node.verdict is None:
                         node.verdict = Verdict("held", "cycle", reason)
                     else:
-                        node.warnings.append(reason)
+                        node.warn(reason)
             elif group[0].verdict is None and group[0].depends_on:
                 self._judge(group[0])
 
@@ -398,6 +410,13 @@ class _Graph:
         if nodes:
             return nodes[0].id
         return self._known[folded].id if folded in self._known else folded
+
+
+def _grouped(nodes: Iterable[Node], name: Callable[[Node], str]) -> dict[str, list[Node]]:
+    found: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        found[name(node)].append(node)
+    return found
 
 
 def _is_container(node: Node) -> bool:

@@ -91,6 +91,7 @@ class Look:
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
+        self._rows: dict[object, tuple[str | None, int]] = {}
         self._context: dict[str, list[str]] = {}
         self._files: dict[str, object] = {}
         self._kinds: dict[str, Format] = {}
@@ -173,7 +174,7 @@ class Look:
                 verdict = Verdict("held", why, item.held)
             verdict = verdict or held_by_status(item.state, item.word)
             if verdict is None and found.path is not None:
-                verdict = self._seen_before((self._same(found.path), found.number), path)
+                verdict = self._row_before(found.path, found.number, path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
         outside = next((file for file in files if self._leads_out(file)), None)
         if verdict is None and outside is not None:
@@ -401,10 +402,10 @@ class Look:
                 parent=task.parent,
                 depends_on=task.depends_on,
                 blocks=task.blocks,
-                may_wait=task.may_wait,
+                may_wait=(*task.may_wait.items(),),
                 aliases=task.aliases,
                 verdict=verdict,
-                warnings=list(task.warnings),
+                warnings=task.warnings,
                 path=path,
                 file=file,
                 title=task.title,
@@ -447,9 +448,16 @@ class Look:
         if key not in self._seen:
             self._seen[key] = path
             return None
-        first = self._seen[key]
-        same = "named twice" if first == path else f"the same file as {one_line(first)}"
-        return Verdict("skipped", "duplicate", same)
+        return _duplicate(self._seen[key], path)
+
+    def _row_before(self, file: str, number: int, path: str | None) -> Verdict | None:
+        """Do as `_seen_before` for a row, going by the last of its file: they come in order."""
+        same = self._same(file)
+        first, last = self._rows.get(same, (path, 0))
+        if number <= last:
+            return _duplicate(first, path)
+        self._rows[same] = first, number
+        return None
 
     def _kind(self, name: str) -> Format:
         if name not in self._kinds:
@@ -501,6 +509,11 @@ class Look:
         if folder not in self._real:
             self._real[folder] = os.path.relpath(os.path.realpath(folder), self._root)
         return os.path.normpath(os.path.join(self._real[folder], name))
+
+
+def _duplicate(first: str | None, path: str | None) -> Verdict:
+    same = "named twice" if first == path else f"the same file as {one_line(first)}"
+    return Verdict("skipped", "duplicate", same)
 
 
 def odd_path(path: str) -> tuple[str, str] | None:

@@ -15,9 +15,9 @@ from itertools import chain, islice
 from hypervisor.intake.preflight.look import Look, Seen
 from hypervisor.intake.sources import Found
 
-# So many are looked at before others are asked for help: starting them takes as long.
-_FEW = 5_000
-_AT_ONCE = 500
+# So many files are worth asking others for help: starting them takes as long as half of these.
+_FEW = 1_000
+_AT_ONCE = 200
 _MOST = 8
 # So many parts for each are under way: the next is there when one is done.
 _AHEAD = 4
@@ -28,16 +28,17 @@ _look: Look
 def look_at(look: Look, found: Iterable[Found]) -> None:
     """Take the members of sources into `look`, as if one after the other."""
     members = iter(found)
-    for member in islice(members, _FEW):
-        look.at(member)
-    more = next(members, None)
-    if more is not None:
-        members = chain([more], members)
-        count = _processes()
-        if count > 1:
-            _share(look, members, count)
-        for member in members:
-            look.at(member)
+    while first := list(islice(members, _FEW)):
+        if len(first) == _FEW and all(map(_is_for_others, first)) and (count := _processes()) > 1:
+            _share(look, chain(first, members), count)
+        else:
+            for member in first:
+                look.at(member)
+
+
+def _is_for_others(member: Found) -> bool:
+    """False for a row, which is sooner looked at than sent, and for one of many items of a file."""
+    return not (member.row or member.item)
 
 
 def _processes() -> int:
@@ -58,9 +59,8 @@ def _share(look: Look, members: Iterable[Found], count: int) -> None:
     with ProcessPoolExecutor(count, fork, _begin, (look, os.getpid())) as helpers:
         try:
             while part := list(islice(members, _AT_ONCE)):
-                # A row is sooner looked at than sent, and so is one of many items of a file.
                 waiting.append((part, None))
-                if not any(one.row or one.item for one in part):
+                if all(map(_is_for_others, part)):
                     waiting[-1] = (part, helpers.submit(_seen, part))
                 if len(waiting) > _AHEAD * count:
                     _take_in(look, *waiting[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from hypervisor.system.state import STATE
@@ -18,6 +19,8 @@ _MOST_NAMES = 200
 _MOST_KNOWN = 50_000
 
 _WORD = re.compile(r"[\w@./+-]+")
+# What is in the name of a file: with one letter to begin with, a pattern is found fastest.
+_SIGNS = re.compile("/"), re.compile(r"\.\S")
 _FILE = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
 # A file that is yet to be made, or gone by then, or an example, need not be there.
 _NOT_YET = re.compile(
@@ -70,7 +73,7 @@ class Mentions:
     def __init__(self, root: str, *, instructions: bool) -> None:
         self._root = root
         self._instructions = instructions
-        self._there: dict[str, bool] = {}
+        self._modes: dict[str, int] = {}
 
     def of(self, document: Document, path: str) -> Mentioned:
         """Return what the text of the task at `path` (from the root) names and says."""
@@ -90,9 +93,7 @@ class Mentions:
     def _files(self, body: str, path: str) -> tuple[set[str], set[str]]:
         """Return the files that are named and there, and the words for those that are not."""
         named, missing = set(), set()
-        # To split a text costs little, to try a pattern at each of its letters much.
-        likely = (part for part in dict.fromkeys(body.split()) if "/" in part or "." in part[:-1])
-        for word in dict.fromkeys(_words(" ".join(likely))):
+        for word in dict.fromkeys(_words(" ".join(_likely(body)))):
             if not word or word[0] in "/-" or not ("/" in word or _FILE.search(word)):
                 continue
             found = self._place(word, path)
@@ -110,29 +111,29 @@ class Mentions:
         if not word.startswith(("./", "../")):
             places.insert(0, os.path.normpath(word))
         for place in places:
-            if place.split("/", 1)[0] not in ("..", STATE) and self._is_file(place):
+            if place.split("/", 1)[0] not in ("..", STATE) and stat.S_ISREG(self._mode(place)):
                 return place
         return None
 
-    def _is_file(self, place: str) -> bool:
-        known = self._there.get(place)
-        if known is None:
-            if len(self._there) > _MOST_KNOWN:
-                self._there.clear()
+    def _mode(self, place: str) -> int:
+        """Return the mode of what stands at a place, 0 for nothing."""
+        mode = self._modes.get(place)
+        if mode is None:
+            if len(self._modes) > _MOST_KNOWN:
+                self._modes.clear()
             try:
                 mode = os.stat(os.path.join(self._root, place)).st_mode
-                known = stat.S_ISREG(mode)
             except (OSError, ValueError):
-                known = False
-            self._there[place] = known
-        return known
+                mode = 0
+            self._modes[place] = mode
+        return mode
 
     def _could_be(self, word: str) -> bool:
         """True for a path of which a part leads into the project: no address, no other project."""
         top, slash, rest = word.removeprefix("./").partition("/")
         if not slash or not rest or top in ("", "..", STATE):
             return False
-        return os.path.isdir(os.path.join(self._root, top))
+        return stat.S_ISDIR(self._mode(top))
 
     def _missing(self, body: str, missing: set[str]) -> list[Hint]:
         found: dict[str, None] = {}
@@ -148,6 +149,16 @@ class Mentions:
         return [Hint("missing_file", f"names {shown}{more}, which {be} not there")]
 
 
+def _likely(body: str) -> Iterator[str]:
+    """Yield the parts between blanks in which a word may name a file."""
+    end = 0
+    for at in sorted({found.start() for sign in _SIGNS for found in sign.finditer(body)}):
+        if at >= end:
+            start, end = max(end, body.rfind(" ", end, at) + 1), body.find(" ", at)
+            end = len(body) if end < 0 else end
+            yield body[start:end]
+
+
 def _words(text: str) -> list[str]:
     """Return the words of a text that may name files."""
     # A pattern that asked for the dot or slash would look for it again from each letter.
@@ -156,9 +167,13 @@ def _words(text: str) -> list[str]:
 
 
 def _says_nothing(document: Document, body: str) -> bool:
-    lines = [line for line in body.split("\n") if line.strip() and not line.startswith("#")]
-    if sum(map(len, lines)) > _SHORT:
-        return False
+    lines, length = [], 0
+    for line in body.split("\n"):
+        if line.strip() and not line.startswith("#"):
+            lines.append(line)
+            length += len(line)
+            if length > _SHORT:
+                return False
     if any(map(document.value, _SAYING)):
         return False
     # What a template leaves behind: comments, and headings without a word below them.
@@ -168,7 +183,7 @@ def _says_nothing(document: Document, body: str) -> bool:
 
 def _order(body: str) -> str | None:
     folded = body.casefold()
-    if not any(word in folded for word in _LIKELY):
+    if not any(map(folded.__contains__, _LIKELY)):
         return None
     found = _ORDER.search(body)
     return found[0] if found else None

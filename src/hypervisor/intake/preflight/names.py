@@ -42,17 +42,13 @@ class Names:
     def __init__(self, inside: Iterable[Named]) -> None:
         self._inside = list(inside)
         self._outside: list[Named] = []
-        self._by_id: dict[str, list[Named]] = defaultdict(list)
+        self._by_id: dict[str, list[Named]] | None = None
         self._by_name: dict[str, list[tuple[int, Named]]] | None = None
-        for one in self._inside:
-            self._by_id[_fold(one.id)].append(one)
 
     def add(self, outside: Iterable[Named]) -> None:
         """Take in what lies beside the sources."""
-        for one in outside:
-            self._outside.append(one)
-            self._by_id[_fold(one.id)].append(one)
-        self._by_name = None
+        self._outside += outside
+        self._by_id = self._by_name = None
 
     def find(self, name: str, near: str | None) -> list[Named]:
         """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
@@ -68,6 +64,10 @@ class Names:
 
     def _find(self, name: str, near: str | None) -> list[Named]:
         folded = _fold(name.strip())
+        if self._by_id is None:
+            self._by_id = defaultdict(list)
+            for one in (*self._inside, *self._outside):
+                self._by_id[_fold(one.id)].append(one)
         exact = self._by_id.get(folded, [])
         if len(exact) > 1:
             exact = [one for one in exact if one.id == name]

@@ -77,7 +77,7 @@ class Rules:
         return Verdict("skipped", COMPLETE, reason)
 
     def _closed_by(self, document: Document, task: Task) -> str | None:
-        if any(heading in document.text for heading in self._close_headings):
+        if any(map(document.text.__contains__, self._close_headings)):
             body = markdown.without_own_section(document.body)
             for heading in markdown.headings(body):
                 if heading.level == 2 and heading.title in self._close_headings:

@@ -36,6 +36,7 @@ _MOST_BROKEN = 10_000
 # long header is a large row. All together may be so many times the file, and this much anyway.
 _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -90,7 +91,7 @@ class Rows:
                 else:
                     read = _json_lines(lines)
                 for number, row in enumerate(read, 1):
-                    yield self._found(row, path, origin)._replace(number=number)
+                    yield self._found(row, path, origin, number)
         except OSError as error:
             raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
         except NotReadable as error:
@@ -101,14 +102,18 @@ class Rows:
         for row in _json_lines(_Lines(io.BytesIO(data), len(data), origin)):
             yield self._found(row, None, origin)
 
-    def _found(self, row: _Row, path: str | None, origin: str) -> Found:
-        found = Found(path, row.cells, origin=origin, line=row.line)
+    def _found(self, row: _Row, path: str | None, origin: str, number: int = 0) -> Found:
+        def odd(*problem: str) -> Found:
+            return Found(
+                path, origin=origin, line=row.line, problem=Problem(*problem), number=number
+            )
+
         if row.cells is None:
             self._broken[origin] += 1
             if self._broken[origin] > _MOST_BROKEN:
                 what = f"{origin}: more than {_MOST_BROKEN:,} rows can't be read"
                 raise SourceError(what, "fix the first ones; it may not be a file of rows")
-            return found._replace(problem=Problem("broken", "row", row.trouble, row.fix))
+            return odd("broken", "row", row.trouble, row.fix)
         kind = self._kinds.get(origin)
         if kind is None:
             kind = self._kinds[origin] = self._kind or formats.of_row(row.cells)
@@ -117,28 +122,25 @@ class Rows:
             cells = {key: cells[key] for key in cells if key not in self._ignored}
         item = kind.item(cells, self._status_class)
         if item is None:
-            what = f"no item of {kind.name}"
-            return found._replace(row=None, problem=Problem("skipped", "not_a_task", what))
-        found = found._replace(item=item, is_work=kind.is_work, format=kind.name)
+            return odd("skipped", "not_a_task", f"no item of {kind.name}")
         if self._id_column is None:
-            return found._replace(row_id=item.id or self._hash(row.cells))
-        cell = cell_of(row.cells, self._id_column)
-        if isinstance(cell, (dict, list, bool)) or cell is None or not str(cell).strip():
-            reason = f"no id in '{one_line(self._id_column, 60)}'"
-            return found._replace(
-                row=None, problem=Problem("broken", "row", reason, "give the row an id there")
-            )
-        row_id = str(cell).strip()
-        if len(row_id) > _LONGEST_ID:
-            reason = f"its id is longer than {_LONGEST_ID} characters"
-            return found._replace(
-                row=None, problem=Problem("broken", "row", reason, "give the row a shorter one")
-            )
-        return found._replace(row_id=row_id)
+            row_id = item.id or self._hash(row.cells)
+        else:
+            cell = cell_of(row.cells, self._id_column)
+            row_id = "" if cell is None or isinstance(cell, dict | list | bool) else str(cell)
+            row_id = row_id.strip()
+            if not row_id:
+                reason = f"no id in '{one_line(self._id_column, 60)}'"
+                return odd("broken", "row", reason, "give the row an id there")
+            if len(row_id) > _LONGEST_ID:
+                reason = f"its id is longer than {_LONGEST_ID} characters"
+                return odd("broken", "row", reason, "give the row a shorter one")
+        return Found(
+            path, row.cells, row_id, origin, row.line, None, item, kind.name, kind.is_work, number
+        )
 
     def _hash(self, cells: dict[str, object]) -> str:
-        canonical = json.dumps(cells, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(_canonical(cells).encode(), digest_size=8).hexdigest()
         self._equal[digest] += 1
         ordinal = self._equal[digest]
         return f"row-{digest}" if ordinal == 1 else f"row-{digest}-{ordinal}"
@@ -394,7 +396,10 @@ def _json_lines(lines: _Lines) -> Iterator[_Row]:
 
 def _json_row(line: int, text: str) -> _Row:
     try:
-        value = strict_json.decoder().decode(text)
+        decoder = strict_json.decoder()
+        value, end = decoder.raw_decode(text)
+        if end < len(text):
+            decoder.decode(text)
     except (ValueError, RecursionError) as error:
         return _Row(line, None, f"not JSON: {one_line(error, 120)}", "fix or remove it")
     trouble = strict_json.trouble(value, text)

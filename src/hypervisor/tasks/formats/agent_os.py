@@ -34,7 +34,6 @@ class AgentOS(SpecFolders):
     tops = (".agent-os", "agent-os")
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have no subtasks."""
         return working(_numbered(text, near))
 
     def state(self, box: Box) -> str:
@@ -101,7 +100,6 @@ class AgentOS(SpecFolders):
         return [Splice(at, at, f"{after}{indent}\u26a0\ufe0f Blocking issue: {told}")]
 
     def context(self, path: str, root: str) -> list[str]:
-        """The spec."""
         names = ("spec.md", "spec-lite.md", "sub-specs", "planning/requirements.md")
         return beside(path, names)
 

@@ -74,11 +74,9 @@ class Beads(Rows):
         return told._replace(waits=[one for one in told.waits if one not in parents])
 
     def parent(self, row: Row) -> str:
-        """Return the id of the issue's parent."""
         return _link(row, "parent-child") or str(row.get("parent") or "")
 
     def closing(self, item_id: str) -> list[str]:
-        """Close the issue."""
         return ["bd", "close", item_id, "--reason", "done"]
 
 

@@ -39,7 +39,6 @@ class Story(Format):
         return named is not None and not text.startswith("---") and section(text) is not None
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the story."""
         number, status, title = _NAME.fullmatch(os.path.basename(path)), section(text), ""
         if status is None:
             return []

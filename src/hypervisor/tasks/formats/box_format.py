@@ -68,13 +68,11 @@ class BoxFormat(Format):
         )  # fmt: skip
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the boxes that are items, with what they wait for."""
         found = self.entries(path, text)
         told = self.links(found, text)
         return [self.item(one, links, path) for one, links in zip(found, told, strict=True)]
 
     def bare(self, path: str, text: str) -> list[Item]:
-        """Return the items without what they wait for."""
         return [self.item(one, Links(), path) for one in self.entries(path, text)]
 
     def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
@@ -86,7 +84,6 @@ class BoxFormat(Format):
         return [self.item(one, Links(), path) for one in found]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
-        """Tick the box of what is done."""
         return tick(text, item.at) if state == "done" else None
 
 

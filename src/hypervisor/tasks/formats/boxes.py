@@ -93,7 +93,6 @@ class Box:
 
     @property
     def done(self) -> bool:
-        """True if it is ticked."""
         return self.mark.strip() in _DONE
 
     @property
@@ -110,7 +109,6 @@ class Box:
 
     @property
     def under(self) -> tuple[Heading, ...]:
-        """The headings that it is under."""
         return self._page.under(self.at)
 
     @property

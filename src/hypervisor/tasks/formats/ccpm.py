@@ -6,8 +6,9 @@ import os
 import time
 
 from hypervisor.system.late import late
-from hypervisor.tasks.edit import SetKey, Stamp
+from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.header_edit import Stamp
 from hypervisor.tasks.task_files import TaskFiles, parts
 
 TYPE_CHECKING = False
@@ -67,7 +68,6 @@ class Ccpm(TaskFiles):
         return task.but(apart=tuple(dict.fromkeys(apart)))
 
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """When the task was changed."""
         return [SetKey("updated", Stamp(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))))]
 
 

@@ -37,7 +37,6 @@ class Compound(TaskFiles):
         return Family(self.name, fields, words, (), states=_STATES, told=True, kind=self)
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By its name."""
         return _NAME.fullmatch(os.path.basename(document.path)) is not None
 
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:

@@ -32,7 +32,6 @@ class Gsd(BoxFormat):
     names = ("roadmap.md",)
 
     def recognises(self, path: str, text: str) -> bool:
-        """By the folder."""
         folder, name = os.path.split(os.path.realpath(path))
         return name.lower() == "roadmap.md" and os.path.basename(folder) == ".planning"
 

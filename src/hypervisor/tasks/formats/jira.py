@@ -22,7 +22,6 @@ class Jira(Rows):
     id_key = "Issue key"
 
     def knows(self, row: Row) -> bool:
-        """By key and summary."""
         return has(row, "Issue key", "Summary")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
@@ -39,7 +38,6 @@ class Jira(Rows):
         return told and told._replace(aliases=(*_values(cell(row, "Issue id")),))
 
     def parent(self, row: Row) -> str:
-        """Return the key, or the number, of the parent."""
         return next(iter([*_values(cell(row, "Parent key")), *_values(cell(row, "Parent"))]), "")
 
     def links(self, row: Row) -> Dependencies:

@@ -40,7 +40,6 @@ class Kiro(SpecFolders):
     tops = (".kiro",)
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have no parts."""
         return working(_wanted(text, near))
 
     def state(self, box: Box) -> str:

@@ -23,7 +23,6 @@ class Linear(Rows):
     id_key = "ID"
 
     def knows(self, row: Row) -> bool:
-        """By id, team and title."""
         return has(row, "ID", "Team", "Title", "Status")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
@@ -42,12 +41,10 @@ class Linear(Rows):
         return told[1:] if told[:1] == "'" and told[1:2] in ("=", "+", "-", "@") else told
 
     def links(self, row: Row) -> Dependencies:
-        """Return the issues that block this one."""
         told = str(cell(row, "Blocked by") or "").split(",")
         return Dependencies([one.strip() for one in told if one.strip()], [], {}, [], [])
 
     def parent(self, row: Row) -> str:
-        """Return the id of the parent."""
         return str(cell(row, "Parent issue") or "").strip()
 
 

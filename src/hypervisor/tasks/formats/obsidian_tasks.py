@@ -125,7 +125,6 @@ class ObsidianTasks(BoxFormat):
         ]
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
-        """See `items`."""
         return [Links()] * len(found)
 
     def item(self, entry: Entry, links: Links, path: str) -> Item:
@@ -169,11 +168,9 @@ class ObsidianTasks(BoxFormat):
         return told
 
     def bare(self, path: str, text: str) -> list[Item]:
-        """Return the tasks without what they wait for."""
         return super().bare(path, text) if self._vault else self.at(path).bare(path, text)
 
     def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
-        """Do as `Format.find`."""
         kind = self if self._vault else self.at(path)
         return super(ObsidianTasks, kind).find(path, text, own_id, title)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from hypervisor.tasks.dependencies import Dependencies, folded, in_row
+from hypervisor.system.records import NamedTuple
+from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
 from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Row = Mapping[str, object]
     StatusClass = Callable[[str | None], str]
@@ -27,6 +26,45 @@ _TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "
 _DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
 # What a word means in any column of that name; other words are data.
 _SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
+
+
+class _Columns(NamedTuple):
+    """The keys of a row by what they hold: `name` what others call it by, if anything does, `dates`
+    when it has ended; `spelt` are all of them by their small letters."""
+
+    titles: tuple[str, ...]
+    state: str | None
+    name: str | None
+    flags: tuple[str, ...]
+    dates: tuple[str, ...]
+    links: tuple[str, ...]
+    spelt: Mapping[str, str]
+
+
+# By all the keys, which most rows have in common.
+_known: dict[tuple[str, ...], _Columns] = {}
+_MOST_KNOWN = 1000
+
+
+def _columns(row: Row) -> _Columns:
+    keys = (*row,)
+    found = _known.get(keys)
+    if found is None:
+        spelt = {key.casefold(): key for key in keys}
+        plain = {key: folded(key) for key in keys}
+        found = _Columns(
+            tuple(spelt[name] for name in _TITLES if name in spelt),
+            next((spelt[name] for name in _STATES if name in spelt), None),
+            next((key for key in keys if key.casefold() in _IDS), None),
+            tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
+            tuple(key for key in keys if plain[key] in _DATES),
+            tuple(links_in(keys)),
+            spelt,
+        )
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[keys] = found
+    return found
 
 
 class Rows(Format):
@@ -77,27 +115,28 @@ class Rows(Format):
             (),
             _text(cell(row, "priority")) or None,
             tuple(told.blocks),
-            held=held,
-            aliases=(name,) if name else (),
+            -1,
+            held,
+            (name,) if name else (),
         )
 
     def title(self, row: Row) -> str:
         """Return the first line of what says what the item is, "" for nothing."""
-        by_name = {key.casefold(): key for key in row}
-        told = (row[by_name[name]] for name in _TITLES if name in by_name)
-        found = next((one for one in told if isinstance(one, str) and one.strip()), "")
-        return found.strip().split("\n")[0]
+        for key in _columns(row).titles:
+            told = row[key]
+            if isinstance(told, str) and (told := told.strip()):
+                return told.split("\n", 1)[0]
+        return ""
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
-        by_name = {key.casefold(): key for key in row}
-        told = next((_text(row[by_name[name]]) for name in _STATES if name in by_name), "")
-        return told or next((key for key in row if _is_flagged(key, row[key])), "")
+        key = _columns(row).state
+        told = _text(row[key]) if key is not None else ""
+        return told or next(_ticked(row), "") or next(_dated(row), "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
-        """Return the class of the row's state."""
-        told = word not in ("", *row)
-        if any(_is_flagged(key, row[key], told=told) for key in row):
+        """Return the class of the row's state; a date tells where there is no word."""
+        if any(_ticked(row)) or (word in row and any(_dated(row))):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -105,11 +144,13 @@ class Rows(Format):
     def links(self, row: Row) -> Dependencies:
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
-        return in_row(row if self.name_of(row) else {})
+        links = _columns(row).links
+        return in_row({key: row[key] for key in links} if links and self.name_of(row) else {})
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
-        return next((_text(row[key]) for key in row if key.casefold() in _IDS), "")
+        key = _columns(row).name
+        return "" if key is None else _text(row[key])
 
     def parent(self, row: Row) -> str:
         """Return the id of the item that this is a part of, "" for none."""
@@ -120,30 +161,25 @@ class Rows(Format):
         return None
 
 
-def _is_flagged(key: str, value: object, *, told: bool = False) -> bool:
-    """True if a value says that its row is finished; a date does not where a status is `told`."""
-    says = _says(key)
-    if says == "date":
-        return not told and _text(value) != ""
-    return says == "flag" and str(value).strip().removesuffix("\ufe0f").casefold() in _TICKED
+def _ticked(row: Row) -> Iterator[str]:
+    """Yield the columns that say that the item has ended."""
+    told = ((key, str(row[key]).strip().removesuffix("\ufe0f")) for key in _columns(row).flags)
+    return (key for key, value in told if value.casefold() in _TICKED)
 
 
-@lru_cache(maxsize=1024)
-def _says(key: str) -> str:
-    name = folded(key)
-    return "date" if name in _DATES else "flag" if name.removeprefix("is") in _FLAGS else ""
+def _dated(row: Row) -> Iterator[str]:
+    """Yield the columns that say when the item has ended."""
+    return (key for key in _columns(row).dates if _text(row[key]))
 
 
 def cell(row: Row, name: str) -> object:
     """Return the value in a column, in whatever letters its name is written."""
-    if name in row:
-        return row[name]
-    return next((row[key] for key in row if key.casefold() == name.casefold()), None)
+    return row[name] if name in row else row.get(_columns(row).spelt.get(name.casefold(), name))
 
 
 def has(row: Row, *names: str) -> bool:
     """True if a row has columns of these names, in whatever letters."""
-    return {name.casefold() for name in names} <= {key.casefold() for key in row}
+    return all(name.casefold() in _columns(row).spelt for name in names)
 
 
 def _text(value: object) -> str:

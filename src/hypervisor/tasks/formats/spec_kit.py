@@ -73,7 +73,6 @@ class SpecKit(BoxFormat):
             return [file]
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have an id."""
         return _numbered(text, near or "T")
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:

@@ -65,7 +65,6 @@ class Taskmaster(Format):
         return [file for file in named if inside and os.path.isfile(file)][:1]
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the items of all tags."""
         try:
             places = spans(text)
         except (ValueError, RecursionError) as error:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import time
 
-from hypervisor.tasks.edit import SetKey, Stamp
+from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.header_edit import Stamp
 from hypervisor.tasks.task_files import TaskFiles, fold, parts, text_of
 
 TYPE_CHECKING = False
@@ -56,11 +57,9 @@ class TaskNotes(TaskFiles):
         return _family(told)
 
     def usual(self) -> Family:
-        """As the plugin is shipped."""
         return _family({})
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By the tag, or by the property."""
         how, key, value, *_ = family.detect
         if how == "none":
             return False

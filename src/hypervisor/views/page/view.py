@@ -11,8 +11,8 @@ from hypervisor import __version__
 from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
-from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.usage import KINDS, dollars
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog

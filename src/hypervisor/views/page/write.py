@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.options import Queue
 from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key

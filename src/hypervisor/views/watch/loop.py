@@ -52,7 +52,7 @@ class Look:
                 self._kept_house = now
                 self._settle(self.ledger)
                 self.dirty()
-            version = self.ledger.store.data_version()
+            version = self.ledger.store.engine.data_version()
             if version != self._version or time.time() - self.at >= _OLDEST:
                 self._told = sorted(self._look(), key=lambda one: one["state"] in _ENDED)
                 self._version, self.at = version, time.time()
