@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(told(args, checked)))
         if checked.ready and not failed:
             row = checked.ready[0].payload
-            options.tell_person(options.work_off(asked(args), row))
+            options.tell_person(options.work_off(asked(args, os.curdir), row))
     if failed:
         return 1
     return 0 if checked.ready else 3

@@ -25,7 +25,10 @@ _WORD = re.compile(rb"[\w.-]+")
 # What a task can be called by its number, as `Names` has it: in its id or its file's name.
 _NUMBER = re.compile(rb"(?:[a-z]+-)?0*(\d+(?:\.\d+)*)")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
-_STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
+_STATUS_LINE = re.compile(
+    rb"^(?:status|state)[ \t]*:[ \t]*[\"']?([^\"'#\r\n]*\w)[\"']?[ \t]*(?:[ \t]#[^\r\n]*)?\r?$",
+    re.MULTILINE | re.IGNORECASE,
+)
 _TASK_LINE = re.compile(
     rb"^[ \t]*(?:- )?[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee"
     rb"|priority|parent)[\"']?[ \t]*:",

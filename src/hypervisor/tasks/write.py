@@ -193,6 +193,12 @@ def _replace(
         raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
 
 
+def refuse_taken(path: str, new: str) -> None:
+    """Raise NotWritten if `new` is the name of another file than the one at `path`."""
+    if os.path.lexists(new) and not (os.path.exists(new) and os.path.samefile(path, new)):
+        raise NotWritten(path, f"{new} already exists", "rename one of them")
+
+
 def move(path: str, new: str) -> Identity:
     """Give the file at `path` the name `new` beside it, which nothing may have; return how it looks
     then. A process that is killed in between leaves both names for the same file, and the next one
@@ -201,8 +207,7 @@ def move(path: str, new: str) -> Identity:
         try:
             os.link(path, new, follow_symlinks=False)
         except FileExistsError:
-            if not os.path.samefile(path, new):
-                raise NotWritten(path, f"{new} already exists", "rename one of them") from None
+            refuse_taken(path, new)
         os.unlink(path)
         sync_folders([new])
         return identity_of(os.stat(new))
