@@ -133,11 +133,11 @@ class Rows(Format):
         """Return the status as written, "" for none."""
         key = _columns(row).state
         told = _text(row[key]) if key is not None else ""
-        return told or next(_ticked(row), "") or next(_dated(row), "")
+        return told or _ticked(row) or _dated(row)
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state; a date tells where there is no word."""
-        if any(_ticked(row)) or (word in row and any(_dated(row))):
+        if _ticked(row) or (word in row and _dated(row)):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -164,16 +164,20 @@ class Rows(Format):
         return None
 
 
-def _ticked(row: Row) -> Iterator[str]:
-    """Yield the columns that say that the item has ended."""
+def _ticked(row: Row) -> str:
+    """Return the first column that says that the item has ended, "" for none."""
     for key in _columns(row).flags:
         if str(row[key]).strip().removesuffix("\ufe0f").casefold() in _TICKED:
-            yield key
+            return key
+    return ""
 
 
-def _dated(row: Row) -> Iterator[str]:
-    """Yield the columns that say when the item has ended."""
-    return (key for key in _columns(row).dates if _text(row[key]))
+def _dated(row: Row) -> str:
+    """Return the first column that says when the item has ended, "" for none."""
+    for key in _columns(row).dates:
+        if _text(row[key]):
+            return key
+    return ""
 
 
 def cell(row: Row, name: str) -> object:
