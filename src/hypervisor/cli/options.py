@@ -10,6 +10,7 @@ from hypervisor.cli.messages import complain
 from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.state import STATE
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
 
 _NAMED = 30
@@ -111,6 +112,32 @@ def add_tools(parser: argparse._ActionsContainer) -> None:
         help="background workers of a session may call the tools of this MCP server, e.g. zotero, "
         "or one tool of it, e.g. mcp__zotero__search; separated by commas",
     )
+
+
+def add_may_write(parser: argparse._ActionsContainer) -> None:
+    """Declare the option that lets workers change what steers."""
+    parser.add_argument(
+        "--may-write",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="workers may change this file, or the files in this folder, although it steers "
+        "agents, git, editors or shells, e.g. .vscode/tasks.json",
+    )
+
+
+def paths_to_write(root: str, paths: list[str]) -> list[str]:
+    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
+    named = []
+    for path in paths:
+        inside = os.path.relpath(os.path.abspath(path), root)
+        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
+            raise UsageError(
+                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
+                "name one file or folder in it",
+            )
+        named.append(inside)
+    return sorted(set(named))
 
 
 def give_tools(ledger: Ledger, queue: str, names: list[str]) -> list[str]:

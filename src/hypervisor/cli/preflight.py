@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(told(args, checked)))
         if checked.ready and not failed:
             row = checked.ready[0].payload
-            options.tell_person(options.work_off(asked(args), row))
+            options.tell_person(options.work_off(asked(args, os.curdir), row))
     if failed:
         return 1
     return 0 if checked.ready else 3
@@ -172,12 +172,20 @@ def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     return lines + hidden
 
 
-def asked(args: argparse.Namespace) -> str:
-    """Return the arguments that name items, as a person would type them."""
-    words = list(args.sources)
+def asked(args: argparse.Namespace, root: str) -> str:
+    """Return the arguments that name items, as a person would type them at the root."""
+    from hypervisor.tasks.walk import has_magic
+
+    below = not os.path.samefile(os.curdir, root)
+
+    def there(word: str) -> str:
+        is_path = below and (has_magic(word) or os.path.lexists(word))
+        return os.path.relpath(word, root) if is_path and not os.path.isabs(word) else word
+
+    words = [there(word) for word in args.sources]
     for option, values in (
         ("--where", args.where),
-        ("--instructions", [args.instructions]),
+        ("--instructions", [args.instructions and there(args.instructions)]),
         ("--children-of", [args.children_of]),
         ("--id", [args.id]),
         ("--format", [args.format]),

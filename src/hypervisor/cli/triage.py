@@ -103,7 +103,7 @@ def carry_out(
             purpose="triage",
             max_attempts=1,
             lease_seconds=triage_run.LEASE_SECONDS,
-            asked=preflight_verb.asked(args),
+            asked=preflight_verb.asked(args, root),
         ),
     )
     stopped = False

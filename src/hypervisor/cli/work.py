@@ -293,7 +293,8 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         )
         why = pool.run()
     summary = summarize(ledger, args.queue)
-    resume_at = ledger.queues.get(args.queue).resume_at
+    row = ledger.queues.get(args.queue)
+    goes_on = budget.goes_on(ledger, row)
     nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     gone = worker.why_word(ledger, args.queue) == "world"
     page = _page(ledger, args.queue) if pool.had_items else ""
@@ -303,7 +304,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
     end = (
-        [_next(args, why, pool.cause or pool.not_done, resume_at, nothing)]
+        [_next(args, why, pool.cause or pool.not_done, row.resume_at, nothing, goes_on)]
         if why != "drained"
         else []
     )
@@ -414,7 +415,12 @@ def _printer(ledger: Ledger) -> Callable[[Claim], None]:
 
 
 def _next(
-    args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
+    args: argparse.Namespace,
+    why: str,
+    cause: str,
+    resume_at: float | None,
+    nothing: str,
+    goes_on: str,
 ) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
@@ -436,7 +442,7 @@ def _next(
     if why == "paused":
         if resume_at:
             return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
-        return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
+        return f"paused; go on with: {goes_on}, then the same command"
     if why == "idle":
         return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"

@@ -161,6 +161,9 @@ def put(
         looks, held = document.identity, None
         name = kind.new_name(os.path.basename(path), status or "") if kind else ""
         now = os.path.join(os.path.dirname(path), name) if name else path
+        if now != path:
+            # Not after half of it is written.
+            write.refuse_taken(path, now)
         if edited.after != edited.before:
             log.record([(path, edited.before, edited.after, item_id)])
             try:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
@@ -92,7 +92,7 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     queue = ledger.queues.get(row.queue_name)
     if queue.state == "paused":
         why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
-        return f"its queue is paused{why}; hypervisor resume {queue.name}"
+        return f"its queue is paused{why}; {budget.goes_on(ledger, queue)}"
     for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
@@ -196,7 +196,7 @@ def file_at(root: str, path: str | None) -> shapes.File | None:
     return {"path": path, "exists": True, "modified_at": seen.st_mtime}
 
 
-_CHANGES = {"open": "resumed"}
+CHANGES = {"open": "resumed"}
 _ABOUT_ITEMS = ("retried", ACCEPTED, REJECTED, "suggested")
 _AT_ONCE = 500
 
@@ -259,7 +259,7 @@ class Log:
         return sorted(told, key=lambda one: one["at"])
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
-        event = _CHANGES.get(row.kind, row.kind)
+        event = CHANGES.get(row.kind, row.kind)
         about_item = event in _ABOUT_ITEMS
         return {
             "at": row.at,

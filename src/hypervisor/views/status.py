@@ -272,18 +272,19 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         rest = (
             f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
         )
-        problem("budget", f"{used_up}; {rest}", budget.more(queue))
+        problem("budget", f"{used_up}; {rest}", budget.more(ledger, queue))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:
-            problem("paused", f"paused{why}", f"hypervisor resume {name}")
+            problem("paused", f"paused{why}", budget.goes_on(ledger, queue))
         else:
             then = f"paused{why}; reopens by itself at {until(queue.resume_at)}"
             if (pool and pool["alive"]) or ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
             elif pool is None:
                 gone = f"{then}, but nobody is waiting for that"
-                problem("paused", gone, typed or f"hypervisor work {name} --agent {HOST}")
+                branch = " --branch" if queue.branches else ""
+                problem("paused", gone, typed or f"hypervisor work {name} --agent {HOST}{branch}")
             else:
                 problem("paused", then)
     left = counts["ready"] + counts["claimed"]

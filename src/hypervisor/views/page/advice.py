@@ -21,18 +21,20 @@ def advice(
     purpose: str,
     asked: str,
     *,
+    goes_on: str,
     undoable: bool,
     pool: str | None = None,
 ) -> list[Step]:
     """Return the next steps, the most useful first.
 
     `states` counts the items by state, `asked` is how the sources were named ("" if unknown),
-    `undoable` tells that edits of files are recorded; `pool` is the command of the last pool.
+    `goes_on` is the command for a paused queue, `undoable` tells that edits of files are recorded,
+    `pool` is the command of the last pool.
     """
     queue, counts = summary["queue"], summary["counts"]
     steps = []
     if summary["state"] == "paused":
-        steps.append(Step(f"hypervisor resume {queue}", "hand out again what is left"))
+        steps.append(Step(goes_on, "hand out again what is left"))
     if counts["failed"]:
         why = f"try again {_those(counts['failed'])} that failed"
         steps.append(Step(f"hypervisor retry {queue} --failed", why))
