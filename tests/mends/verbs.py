@@ -328,12 +328,24 @@ def batch_worked_off(shop: Shop) -> str:
     return shop.says("_batch-worker", "--dir", folder)
 
 
+def rows(shop: Shop) -> str:
+    """Rows are named, and nothing says what is to be done with them."""
+    (shop.root / "rows.csv").write_text("name\na\nb\n")
+    return shop.says("preflight", "rows.csv")
+
+
 def is_there(word: str) -> Callable[[Shop, Told], bool]:
     """The item is in the queue."""
     return lambda shop, told: told.returncode == 0 and shop.state(word) is not None
 
 
 CASES = [
+    Case(
+        "intake/preflight/result.py: hypervisor work SOURCE -- COMMAND {}",
+        rows,
+        prints("2 done"),
+        {"SOURCE": "rows.csv", "COMMAND": "true", "{COLUMN}": "{name}"},
+    ),
     Case("system/state.py: hypervisor adopt", copied, adopts, code=2),
     Case("system/state.py: hypervisor adopt", strangers, adopts, code=2),
     Case("ledger/embedded.py: hypervisor adopt", replaced, adopts, code=2),
@@ -460,7 +472,7 @@ CASES = [
         prints("$7"),
     ),
     Case(
-        "cli/options.py: hypervisor work {} -- COMMAND {}",
+        "cli/options.py: hypervisor work {} -- COMMAND",
         lone_task("open q tasks"),
         becomes("done"),
         {"COMMAND": "true"},
@@ -469,7 +481,7 @@ CASES = [
     Case("ledger/budget.py: hypervisor resume {}", after("pause q"), hands_out),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "allow q make"), hands_out),
     Case(
-        "cli/place.py: hypervisor status QUEUE",
+        "cli/place.py: hypervisor {} {}",
         lambda s: (
             s.opens(A),
             write_task(s.root, "r"),
@@ -501,7 +513,7 @@ CASES = [
     Case("cli/review.py: hypervisor review {} --sample 5%", reopened("review q"), prints("1 of 1")),
     Case(
         "cli/review.py: hypervisor review {} {}",
-        lambda s: reopened("review q")(s).partition("whole:")[2],
+        lambda s: reopened("review q")(s).partition("in full:")[2],
         prints("did it"),
     ),
     Case("cli/review.py: hypervisor review {} --accept", reopened("review q"), prints("accepted")),

@@ -128,7 +128,6 @@ TYPED = {
     "nothing installed": (
         "agents/doctor/here.py: git init {}",
         "agents/claude/doctor.py: npm install -g @anthropic-ai/claude-code",
-        "agents/gemini/doctor.py: npm install -g @google/gemini-cli",
     ),
     "not logged in": (
         "agents/claude/doctor.py: claude auth login",
