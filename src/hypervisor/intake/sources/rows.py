@@ -324,7 +324,9 @@ _DECODER = json.JSONDecoder()
 
 def _array_in(text: str) -> int | None:
     """Return where the array of objects, or of texts, starts that is the JSON `text`, or the only
-    one of objects in the object that it is; None where there is none. Raises ValueError for what is no JSON."""
+    one of objects in the object that it is; None where there is none.
+
+    Raises ValueError for what is no JSON."""
     at = skip_blanks(text, 0)
     if text[at : at + 1] == "[":
         # One without any is what a tool prints where there is nothing.
