@@ -388,7 +388,7 @@ def _family(entry: object, path: str) -> FamilyTable:
         if name not in shape or not isinstance(value, shape[name]):
             known = ", ".join(shape)
             shown = one_line(f"families.{name}", 80)
-            raise UsageError(f"{path}: {shown} is unknown or odd", f"known: {known}")
+            raise UsageError(f"{path}: {shown} is unknown or has the wrong type", f"known: {known}")
     return {
         "name": entry["name"],
         "detect": entry.get("detect", []),

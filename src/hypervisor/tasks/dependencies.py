@@ -138,7 +138,7 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
     kind = str(told_by.get("type") or told_by.get("dependencytype") or "").casefold()
     other = told_by.get("dependsonid")
     if kind and kind not in _WAITING_TYPES:
-        told.remarks.append(f"a link of type '{kind}' is no dependency")
+        told.remarks.append(f"a link of type '{kind}' is not a dependency")
         return True
     if other is None and kind == "blocks" and told_by.get("target") is not None:
         told.blocks.append(link_path(str(told_by["target"])))

@@ -35,7 +35,7 @@ _TASK_LINE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 # Even in the folders that are skipped at first, none of these ever holds a task.
-_NEVER = frozenset({"node_modules"})
+NEVER = frozenset({"node_modules"})
 
 
 class Known(NamedTuple):
@@ -69,8 +69,8 @@ def tasks_below(
     walk = Walk(root, root, is_markdown, settings.skip_folders)
     yield from _known(walk, settings, words, but)
     for folder in walk.skipped:
-        if os.path.basename(folder) not in _NEVER:
-            yield from _known(Walk(folder, root, is_markdown, _NEVER), settings, words, but)
+        if os.path.basename(folder) not in NEVER:
+            yield from _known(Walk(folder, root, is_markdown, NEVER), settings, words, but)
 
 
 class TaskIds:

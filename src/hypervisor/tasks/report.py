@@ -140,7 +140,7 @@ def put(
             return None, None
         task = task_of(document, settings, format)
         if task is None:
-            raise EditRefused(path, "it is no task any more")
+            raise EditRefused(path, "it is no longer a task")
         kind = task.family.kind
         if kind is not None and not kind.writes:
             return None, None

@@ -27,7 +27,13 @@ from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import guard
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of
 from hypervisor.tasks.rename import Swap
-from hypervisor.tasks.temporary import NotWritten, prepare, remove_ours, sweep_temporaries
+from hypervisor.tasks.temporary import (
+    NotWritten,
+    give_name,
+    prepare,
+    remove_ours,
+    sweep_temporaries,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,6 +177,7 @@ def _replace(
                 temporary, ours = prepare(target, path, after, status, locked)
             leased = guard.keep_writers_out(locked, path)
             guard.check(locked, target, path, seen.raw, seen.identity)
+            give_name(ours, temporary)
             swap = Swap(temporary, target, ours, after)
             if not swap.make(path, locked, seen.raw, leased):
                 raise FileChanged(path)

@@ -9,12 +9,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from json.encoder import encode_basestring_ascii as quoted
 from typing import BinaryIO, NamedTuple
 
 from hypervisor.config.settings import Settings
 from hypervisor.system import strict_json
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
@@ -36,7 +37,7 @@ _MOST_BROKEN = 10_000
 # long header is a large row. All together may be so many times the file, and this much anyway.
 _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -68,7 +69,7 @@ class Rows:
         self._ignored = settings.ignore_keys
         self._kind = kind
         self._kinds: dict[str, RowFormat] = {}
-        self._equal: Counter[str] = Counter()
+        self._equal: dict[str, int] = {}
         self._broken: Counter[str] = Counter()
 
     def of_file(self, path: str, origin: str) -> Iterator[Found]:
@@ -141,9 +142,9 @@ class Rows:
 
     def _hash(self, cells: dict[str, object]) -> str:
         digest = hashlib.blake2b(_canonical(cells).encode(), digest_size=8).hexdigest()
-        self._equal[digest] += 1
-        ordinal = self._equal[digest]
-        return f"row-{digest}" if ordinal == 1 else f"row-{digest}-{ordinal}"
+        row_id = f"row-{digest}"
+        ordinal = self._equal[row_id] = self._equal.get(row_id, 0) + 1
+        return row_id if ordinal == 1 else f"{row_id}-{ordinal}"
 
 
 def _refuse_conflict(source: BinaryIO, path: str) -> None:
@@ -156,6 +157,19 @@ def _refuse_conflict(source: BinaryIO, path: str) -> None:
             what = f"{path}:{ours}: a merge conflict begins here"
             raise SourceError(what, "resolve it and commit")
     source.seek(0)
+
+
+def _canonical(cells: dict[str, object]) -> str:
+    """Return a row as JSON, in the order of its keys."""
+    told = [f"{quoted(key)}:{_value(cells[key])}" for key in sorted(cells)]
+    return f"{{{','.join(told)}}}"
+
+
+def _value(value: object) -> str:
+    # Most values are texts or numbers, and the encoder takes its time to begin.
+    if isinstance(value, str):
+        return quoted(value)
+    return str(value) if value.__class__ is int else _as_json(value)
 
 
 class _BadLine(Exception):
@@ -266,7 +280,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
             yield _Row(lines.number, None, str(error), error.fix)
             continue
         if len(cells) > len(header):
-            trouble = f"{len(cells)} cells under {len(header)} columns"
+            trouble = f"{len(cells)} cells under {count(len(header), 'column')}"
             yield _Row(line, None, trouble, "quote the cell that holds the delimiter")
         elif sum(map(len, cells)) > _LONGEST_LINE:
             yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")

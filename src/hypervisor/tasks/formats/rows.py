@@ -8,7 +8,7 @@ from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     Row = Mapping[str, object]
     StatusClass = Callable[[str | None], str]
@@ -41,6 +41,7 @@ class _Columns(NamedTuple):
     spelt: Mapping[str, str]
 
 
+_NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
@@ -132,11 +133,11 @@ class Rows(Format):
         """Return the status as written, "" for none."""
         key = _columns(row).state
         told = _text(row[key]) if key is not None else ""
-        return told or next(_ticked(row), "") or next(_dated(row), "")
+        return told or _ticked(row) or _dated(row)
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state; a date tells where there is no word."""
-        if any(_ticked(row)) or (word in row and any(_dated(row))):
+        if _ticked(row) or (word in row and _dated(row)):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -145,7 +146,9 @@ class Rows(Format):
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
         links = _columns(row).links
-        return in_row({key: row[key] for key in links} if links and self.name_of(row) else {})
+        if not links or not self.name_of(row):
+            return _NO_LINKS
+        return in_row({key: row[key] for key in links})
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
@@ -161,15 +164,20 @@ class Rows(Format):
         return None
 
 
-def _ticked(row: Row) -> Iterator[str]:
-    """Yield the columns that say that the item has ended."""
-    told = ((key, str(row[key]).strip().removesuffix("\ufe0f")) for key in _columns(row).flags)
-    return (key for key, value in told if value.casefold() in _TICKED)
+def _ticked(row: Row) -> str:
+    """Return the first column that says that the item has ended, "" for none."""
+    for key in _columns(row).flags:
+        if str(row[key]).strip().removesuffix("\ufe0f").casefold() in _TICKED:
+            return key
+    return ""
 
 
-def _dated(row: Row) -> Iterator[str]:
-    """Yield the columns that say when the item has ended."""
-    return (key for key in _columns(row).dates if _text(row[key]))
+def _dated(row: Row) -> str:
+    """Return the first column that says when the item has ended, "" for none."""
+    for key in _columns(row).dates:
+        if _text(row[key]):
+            return key
+    return ""
 
 
 def cell(row: Row, name: str) -> object:
