@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_PATTERNS = 100
+_LONGEST_WORD = 100
 # What may stand beside the word of a status; a mark that turns it into its opposite may not.
 _REMARK = late(r"[ \t]+\([^()]*\)\s*$")
 _DECORATION = late(r"^(?:\d+[ \t]*[.):-]|[^\w?%~/<>+-])+|[^\w?%~/<>+-]+$")
@@ -140,7 +141,7 @@ class Settings(Record):
 def _undecorated(word: str) -> str:
     """Return a status without the sign, the number or the remark that stands beside its word, as in
     `✅ Done`, `3. Done`, `[[Done]]` and `Done (2026-01-02)`."""
-    return _DECORATION.sub("", _REMARK.sub("", word))
+    return _DECORATION.sub("", _REMARK.sub("", word)) if len(word) <= _LONGEST_WORD else word
 
 
 def fold(word: str) -> str:

@@ -103,7 +103,7 @@ def _read(
     if not understood:
         told.unread.append(key)
         return
-    found = [link_path(name) for name in found if name.strip().casefold() not in _NONE]
+    found = _named(found)
     if names is not None:
         names += found
     elif found:
@@ -151,10 +151,15 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
     return True
 
 
+def _named(found: Iterable[str]) -> list[str]:
+    told = (name.strip() for name in found)
+    return [link_path(name.strip("`")) for name in told if name.casefold() not in _NONE]
+
+
 def link_path(word: str) -> str:
     """Return the name that `[[id|shown]]`, `[[id#part]]` or `[shown](id.md)` links to, with its
     folder in `[[folder/id]]`; other text as it is."""
-    word = word.strip().strip("`")
+    word = word.strip()
     found = _WIKILINK.fullmatch(word) if "[" in word else None
     if found is None and (found := _LINK.fullmatch(word) if "](" in word else None):
         from urllib.parse import unquote
@@ -192,7 +197,7 @@ def in_row(row: Mapping[str, object]) -> Dependencies:
         found: list[str] = []
         if [entry for entry in entries if entry != {} and not _entry(entry, told, found)]:
             told.unread.append(key)
-        names += [link_path(name) for name in found if name.strip().casefold() not in _NONE]
+        names += _named(found)
     return told
 
 

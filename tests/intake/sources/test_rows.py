@@ -66,6 +66,12 @@ def test_the_array_of_an_answer_is_rows_however_deep_it_is(
     assert [found.row for found in find("r.json")] == [{"id": 1 + n} for n in range(count)]
 
 
+@pytest.mark.parametrize(("name", "text"), [("r.json", '["a", "b"]'), ("r.jsonl", '"a"\n"b"\n')])
+def test_a_list_of_texts_is_one_of_prompts(name: str, text: str, write: Write, find: Find) -> None:
+    write(name, text)
+    assert [found.row for found in find(name)] == [{"prompt": "a"}, {"prompt": "b"}]
+
+
 def test_a_row_keeps_its_id_when_rows_are_put_above_it(write: Write, find: Find) -> None:
     write("r.csv", "a,b\n1,2\n")
     (before,) = find("r.csv")

@@ -90,6 +90,19 @@ def test_the_phases_of_a_feature_may_be_headings_of_any_level(heads: str) -> Non
     assert items("spec-kit", text)["T002"].depends_on == ("T001",)
 
 
+@pytest.mark.parametrize(
+    "words", ["001-a T002", "specs/001-a/tasks.md#T002", "001-a/T2", "T002 of 001-a"]
+)
+def test_an_item_may_wait_for_one_of_another_feature(words: str, tmp_path: Path) -> None:
+    other = tmp_path / "specs/001-a/tasks.md"
+    other.parent.mkdir(parents=True)
+    other.write_text("- [ ] T001 a\n- [ ] T002 b\n")
+    text, path = f"- [ ] T002 c (depends on {words})\n", str(tmp_path / "specs/002-b/tasks.md")
+    assert items("spec-kit", text, path)["T002"].depends_on == (f"{other}#T002",)
+    other.write_text("- [ ] T001 a\n- [x] T002 b\n")
+    assert items("spec-kit", text, path)["T002"].depends_on == ()
+
+
 def test_boxes_without_an_id_are_steps_of_the_item_that_they_are_in() -> None:
     text = "- [ ] T001 a\n  - [ ] the schema\n  - [x] the loader\n- [ ] T002 b\n"
     assert items("spec-kit", text)["T001"].text == text.partition("- [ ] T002")[0].rstrip("\n")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"(?:[a-z]+-)?(\d+(?:\.\d+)*)(?![a-z0-9])")
 _ZEROS = re.compile(r"(?<=-)0+(?=\d+$)")
 # An id with the title of its task behind it.
-_TITLED = re.compile(r"(\S*\d\S*?)(?::| -) .+")
+_TITLED = re.compile(r": | - ")
+_DIGIT = re.compile(r"\d")
 _LEADING = re.compile(r"([a-z]+-\d+(?:\.\d+)*|\d+(?:\.\d+)*)(?=$|[-_. ])")
 
 
@@ -58,8 +59,8 @@ class Names:
         if found or not name:
             return found
         plain = name.strip().lstrip("#@")
-        titled = _TITLED.fullmatch(plain)
-        plain = titled[1] if titled else plain
+        head = _TITLED.split(plain, 1)[0]
+        plain = head if " " not in head and _DIGIT.search(head) else plain
         return self._find(plain, near) if plain not in ("", name) else found
 
     def _find(self, name: str, near: str | None) -> list[Named]:

@@ -337,20 +337,22 @@ _DECODER = json.JSONDecoder()
 
 
 def _array_in(text: str) -> int | None:
-    """Return where the array of objects starts that is the JSON `text`, or the only one in the
-    object that it is; None where there is none. Raises ValueError for what is no JSON."""
+    """Return where the array of objects, or of texts, starts that is the JSON `text`, or the only
+    one of objects in the object that it is; None where there is none.
+
+    Raises ValueError for what is no JSON."""
     at = skip_blanks(text, 0)
     if text[at : at + 1] == "[":
         # One without any is what a tool prints where there is nothing.
-        return at if text[skip_blanks(text, at + 1) :][:1] in ("{", "]") else None
+        return at if text[skip_blanks(text, at + 1) :][:1] in ("{", '"', "]") else None
     if text[at : at + 1] != "{":
         return None
     return _in_object(text, at)
 
 
-def _in_object(text: str, at: int) -> int | None:
+def _in_object(text: str, at: int, deepest: int = 5) -> int | None:
     """Do as `_array_in` for the object at a place: where it has no array, one in its objects is
-    meant, as in `{"data": {"issues": […]}}`."""
+    meant, as in `{"data": {"issues": […]}}`, up to so many levels down."""
     found: list[int] = []
     inside: list[int] = []
     at = skip_blanks(text, at + 1)
@@ -367,8 +369,9 @@ def _in_object(text: str, at: int) -> int | None:
             break
         if isinstance(value, list) and any(isinstance(one, dict) for one in value):
             found.append(at)
-        elif isinstance(value, dict) and (nested := _in_object(text, at)) is not None:
-            inside.append(nested)
+        elif isinstance(value, dict) and deepest:
+            nested = _in_object(text, at, deepest - 1)
+            inside += [] if nested is None else [nested]
         at = skip_blanks(text, end)
         at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
     return (found or inside)[0] if len(found or inside) == 1 else None
@@ -421,6 +424,9 @@ def _json_row(line: int, text: str) -> _Row:
         return _Row(line, None, *trouble)
     if isinstance(value, dict):
         return _Row(line, value)
+    if isinstance(value, str):
+        # A list of texts is one of prompts.
+        return _Row(line, {"prompt": value})
     return _Row(line, None, f"{strict_json.KINDS[type(value)]}, not an object", "write {…} there")
 
 

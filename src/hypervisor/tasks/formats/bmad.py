@@ -15,7 +15,7 @@ _NAME = "sprint-status.yaml"
 # Epics and their retrospectives are no stories; any other key is one, however it is spelt.
 _NO_KEY = late(r"epic-[\d.]+(?:-.*)?|.*-retrospective")
 _LINE = late(
-    r"([ \t]+)([\"']?)([^\s\"':#]+)\2[ \t]*:[ \t]*([\"']?)([^\r\n\"'#]*?)\4[ \t]*(?:#.*)?\r?\n?"
+    r"([ \t]+)([\"']?)([^\s\"':#]+)\2[ \t]*:[ \t]*([\"']?)([^\r\n\"'#]*)\4[ \t]*(?:#.*)?\r?\n?"
 )
 _FOLDER = late(r"(?m)^story_location:[ \t]*[\"']?([^\"'#\r\n]*?)[\"']?[ \t]*(?:#.*)?\r?$")
 _STATUS = late(r"(?mi)^status:[ \t]*[\"']?([\w-]+)")
@@ -123,7 +123,8 @@ def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
                 number = text.count("\n", 0, at) + 1
                 raise BrokenFile(path, number, f"{key} appears twice", "remove one line")
             if not _NO_KEY.fullmatch(key):
-                found.append((key, told[5], at + told.start(5), at + told.end(5)))
+                word, start = told[5].rstrip(" \t"), at + told.start(5)
+                found.append((key, word, start, start + len(word)))
         at += len(line)
     return found
 

@@ -33,6 +33,13 @@ _WAITS = re.compile(
     r"|prereqs?|after|once|requires?|blocked by|needs|wait(?:s|ing)? for)\b([^);]*)",
     re.IGNORECASE,
 )
+# An item of another feature: `001-import T003`, `specs/001-import/tasks.md#T003`, and `T003 of …`.
+_FEATURE = r"(?<![\w-])\d{3}-[\w-]{0,100}\w"
+_CROSS = re.compile(
+    rf"({_FEATURE})(?:/tasks\.md)?[/#: ]+({_PLAIN_ID})\b"
+    rf"|\b({_PLAIN_ID}) (?:of|in|from) `?({_FEATURE})",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"\s*(?:[-–—]\s*)?\[([^\]]*)\](?!\()")
 _PHASE = re.compile(r"\W*phase\b", re.IGNORECASE)
 _TICKED = re.compile(r"\[([xX])\][ \t]+[\[(*`_]*[Tt](?:ask|ASK)?-?\d")
@@ -80,6 +87,16 @@ class SpecKit(BoxFormat):
         waits = in_turn(_phases(found))
         ids = {_plain(one.id): one.id for one in found}
         return [Links([*waits.get(one.id, ()), *_told(one.box.whole, ids)]) for one in found]
+
+    def items(self, path: str, text: str) -> list[Item]:
+        found = super().items(path, text)
+        if _CROSS.search(text) is None:
+            return found
+        specs = os.path.dirname(os.path.dirname(path))
+        return [
+            one._replace(depends_on=(*one.depends_on, *_elsewhere(specs, one.text)))
+            for one in found
+        ]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Tick the box of what is done, as the file's other boxes are ticked."""
@@ -181,12 +198,32 @@ def _told(text: str, ids: Mapping[str, str]) -> list[str]:
     if len(_ANY_ID.findall(text)) < 2:
         return told
     for clause in _WAITS.finditer(text):
-        for first, last in _ANY_ID.findall(clause[1]):
+        for first, last in _ANY_ID.findall(_CROSS.sub("", clause[1])):
             told += [ids.get(_plain(name), name) for name in (first, last) if name]
             start, end = (int(_DIGITS.findall(name or first)[0]) for name in (first, last))
             if 0 < end - start < _LONGEST_RANGE:
                 between = map(str, range(start + 1, end))
                 told += [ids[number] for number in between if number in ids]
+    return told
+
+
+def _elsewhere(specs: str, text: str) -> list[str]:
+    """Return the items of other features, below the folder `specs`, that an item waits for, as
+    `FILE#id`, but for those that are done."""
+    from hypervisor.tasks.formats.mark import text_of
+
+    told = []
+    for clause in _WAITS.finditer(text):
+        for found in _CROSS.finditer(clause[1]):
+            feature, name = found[1] or found[4], found[2] or found[3]
+            file = os.path.join(specs, feature, "tasks.md")
+            try:
+                there = {_plain(one.id): one for one in _numbered(text_of(file)[1])}
+            except (OSError, BrokenFile):
+                there = {}
+            one = there.get(_plain(name))
+            if one is None or not one.box.done:
+                told.append(f"{file}#{name if one is None else one.id}")
     return told
 
 
