@@ -24,6 +24,7 @@ VALUES = {
 
 IN_CODE = [
     "sh -c 'echo {prompt}'",
+    "git -c alias.x='!echo {prompt}' x",
     "/bin/sh -c 'wc -c {path}'",
     "bash -lc 'echo {id}'",
     "bash -ec 'echo \"{title}\"'",
@@ -93,6 +94,7 @@ IN_CODE = [
 ALLOWED = {
     "sh -c 'echo \"$1\"' sh {prompt}": "sh -c 'echo \"$1\"' sh say",
     "bash -lc 'echo \"$@\"' x {id} {prompt}": "bash -lc 'echo \"$@\"' x t-1 say",
+    "git -c a.b=c commit -m {prompt}": "git -c a.b=c commit -m say",
     "sh -c 'hypervisor done {token}'": "sh -c 'hypervisor done 7-x'",
     "sh -c 'echo ${HOME} ${prompt}' sh": "sh -c 'echo ${HOME} ${prompt}' sh",
     "sh script.sh {path}": "sh script.sh a.md",
@@ -169,6 +171,13 @@ def test_a_misspelt_hole_is_told_with_the_columns_that_exist() -> None:
     told = str(refused.value)
     assert "{promt}" in told and "did you mean {prompt}?" in told
     assert "id, path, title, token, queue, prompt, n, more" in told and "{{promt}}" in told
+
+
+@pytest.mark.parametrize("word", ["{ prompt }", "x{prompt }", "{{ id }}"])
+def test_a_known_name_with_blanks_in_its_braces_is_told_as_a_slip(word: str) -> None:
+    with pytest.raises(UsageError, match="blanks in its braces"):
+        holes.check_names(["echo", word], iter([{"prompt": "a"}]))
+    holes.check_names(["awk", "{ print }"], iter([{"prompt": "a"}]))
 
 
 def test_rows_are_read_only_until_every_name_is_known() -> None:
