@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted."""
+    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted, 3 if
+    there are no tasks, nor a queue of that name."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if not 1 <= args.batch <= 1000:
@@ -60,11 +61,13 @@ def run(args: argparse.Namespace) -> int:
         checked, unreadable = preflight_verb.check(args, root, settings, ledger, "triage")
     if not args.json:
         print("\n".join(preflight_verb.told(args, checked)), flush=True)
-    if unreadable and not checked.ready:
+    is_empty = not checked.counts["total"] and not args.dry_run
+    if not checked.ready and (unreadable or (is_empty and not _is_known(root, args.queue))):
         if args.json:
             print(json.dumps(checked.to_json()))
-        complain("no queue was opened: a source can't be read")
-        return 1
+        why = "a source can't be read" if unreadable else "there are no tasks"
+        complain(f"no queue was opened: {why}")
+        return 1 if unreadable else 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
         print(nobody, flush=True)
@@ -73,6 +76,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         failed = carry_out(root, settings, checked, args, nobody)
     return 1 if failed or unreadable else 0
+
+
+def _is_known(root: str, queue: str) -> bool:
+    from hypervisor.cli.place import ledger_at
+
+    with ledger_at(root, look=True) as ledger:
+        return ledger is not None and ledger.queues.find(queue) is not None
 
 
 def carry_out(
