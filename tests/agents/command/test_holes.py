@@ -24,7 +24,6 @@ VALUES = {
 
 IN_CODE = [
     "sh -c 'echo {prompt}'",
-    "git -c alias.x='!echo {prompt}' x",
     "/bin/sh -c 'wc -c {path}'",
     "bash -lc 'echo {id}'",
     "bash -ec 'echo \"{title}\"'",
@@ -94,7 +93,6 @@ IN_CODE = [
 ALLOWED = {
     "sh -c 'echo \"$1\"' sh {prompt}": "sh -c 'echo \"$1\"' sh say",
     "bash -lc 'echo \"$@\"' x {id} {prompt}": "bash -lc 'echo \"$@\"' x t-1 say",
-    "git -c a.b=c commit -m {prompt}": "git -c a.b=c commit -m say",
     "sh -c 'hypervisor done {token}'": "sh -c 'hypervisor done 7-x'",
     "sh -c 'echo ${HOME} ${prompt}' sh": "sh -c 'echo ${HOME} ${prompt}' sh",
     "sh script.sh {path}": "sh script.sh a.md",

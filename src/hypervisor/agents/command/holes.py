@@ -50,7 +50,6 @@ _CODE: dict[str, tuple[str, tuple[str, ...], str]] = {
     "psql": ("c", ("--command",), "dhpUfv"),
     "mysql": ("e", ("--execute",), "DhPu"),
     "env": ("S", ("--split-string",), "uC"),
-    "git": ("c", (), "C"),
 }
 # These take their code by `-c` at any place.
 _ANYWHERE = frozenset(("su", "runuser", "script", "flock"))
