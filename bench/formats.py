@@ -1,11 +1,15 @@
-"""A file with many check boxes: how long pre-flight takes, and one end of an item.
+"""A file with many items: how long pre-flight takes, and one end of an item.
 
-    python bench/formats.py [--boxes 10000] [--rounds 5]
+    python bench/formats.py [--boxes 10000] [--rows 100000] [--rounds 5]
 
-Each figure is the least of the rounds, in milliseconds of processor time within the process: what
-the reading of the items costs, the whole of a pre-flight without the start of the program, and one
-end, from the reading of the file to its replacement. The goals, for 10,000 boxes, are 500 for the
-pre-flight and 30 for the end; it exits with 1 where one is missed.
+Of check boxes each figure is the least of the rounds, in milliseconds of processor time within the
+process: what the reading of the items costs, the whole of a pre-flight without the start of the
+program, and one end, from the reading of the file to its replacement. The goals, for 10,000 boxes,
+are 500 for the pre-flight and 30 for the end.
+
+A JSONL file is looked at in a process of its own for each round: the least seconds of processor
+time of its pre-flight, and the most memory that the process ever held. The goals, for 100,000 rows,
+are 2 seconds and 200 MB. It exits with 1 where one is missed.
 """
 
 from __future__ import annotations
@@ -18,19 +22,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+
+from preflight import peak
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 GOALS = {"pre-flight": 500.0, "end": 30.0}
+GOALS_OF_ROWS = {"seconds": 2.0, "MB": 200.0}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--boxes", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    # As the program has it.
+    # As pre-flight has it.
     gc.disable()
     print("| format | items | pre-flight | end |\n|---|---|---|---|")
     late = False
@@ -47,7 +57,40 @@ def main() -> int:
             figures = _measure(name, root, str(path), args.boxes, args.rounds)
         print(f"| {name} | {' | '.join(f'{one:.0f}' for one in figures)} |", flush=True)
         late = late or figures[1] > GOALS["pre-flight"] or figures[2] > GOALS["end"]
+    with tempfile.TemporaryDirectory(dir=Path(__file__).parent, prefix=".bench-") as at:
+        seconds, most = _of_rows(os.path.realpath(at), args.rows, args.rounds)
+    print("\n| JSONL | pre-flight, s | peak, MB |\n|---|---|---|")
+    print(f"| {args.rows} rows | {seconds:.2f} | {most:.0f} |")
+    late = late or seconds > GOALS_OF_ROWS["seconds"] or most > GOALS_OF_ROWS["MB"]
     return int(late)
+
+
+def _of_rows(root: str, count: int, rounds: int) -> tuple[float, float]:
+    """Return the least seconds of the rounds, and the most MB."""
+    with open(os.path.join(root, "rows.jsonl"), "w", encoding="utf-8") as rows:
+        for number in range(count):
+            told = f"Read interview {number} and list what was said of the price. " * 3
+            row = {"id": f"p-{number:06}", "title": f"Interview {number}", "prompt": told}
+            rows.write(json.dumps(row | {"priority": number % 5, "language": "en"}) + "\n")
+    figures = []
+    for _ in range(rounds):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            figures.append(pool.submit(_look_at_rows, root, count).result())
+    return min(seconds for seconds, _ in figures), max(most for _, most in figures)
+
+
+def _look_at_rows(root: str, count: int) -> tuple[float, float]:
+    from hypervisor.config.settings import load
+    from hypervisor.intake.preflight.check import check
+    from hypervisor.intake.sources import expand
+
+    settings = load(root)
+    start = time.process_time()
+    found = expand(["rows.jsonl"], root=root, cwd=root, settings=settings, files_are_items=True)
+    result = check(found, root=root, settings=settings, instructions=True)
+    took = time.process_time() - start
+    assert len(result.ready) == count
+    return took, peak() / 1024
 
 
 KINDS: dict[str, tuple[str, Callable[[int], str], Callable[[int], str]]] = {

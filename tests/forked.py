@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hypervisor.cli import VERBS, load, main
@@ -41,10 +41,14 @@ def run(
 
 
 def start(
-    argv: Sequence[str], cwd: Path, streams: tuple[int, int, int], env: Mapping[str, str | None]
+    argv: Sequence[str],
+    cwd: Path,
+    streams: tuple[int, int, int],
+    env: Mapping[str, str | None],
+    shut: Iterable[int] = (),
 ) -> int:
     """Start a command line in `cwd` as `run` does, its standard streams on these descriptors and
-    no other one open; return the number of its process."""
+    those in `shut` closed; return the number of its process."""
     pid = os.fork()
     if pid:
         return pid
@@ -54,7 +58,8 @@ def start(
     try:
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        for fd in shut:
+            os.close(fd)
         sys.stdin, sys.stdout, sys.stderr = (
             open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             for number, mode in enumerate("rww")

@@ -206,6 +206,7 @@ def use(ledger: Ledger) -> None:
         ledger.terms.allow_commands("q", ["npm test"]),
     )
     ledger.terms.allow_tools("q", ["zotero"]), ledger.terms.tools("q")
+    ledger.terms.allow_paths("q", ["CLAUDE.md"])
     ledger.terms.tokens_used(number), ledger.terms.usd_used(number)
     ledger.terms.started_at(ledger.queues.get("q"))
     (

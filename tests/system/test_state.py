@@ -363,7 +363,7 @@ def test_ends_that_were_never_noted_are_noted_when_the_ledger_is_next_opened(
         adopt(str(root))
     elif how == "could not be written":
         next((own / "projects").glob("*/ends")).unlink()
-    assert "can't be noted" not in run_hypervisor("status", cwd=root).stdout
+    assert "would go unnoticed" not in run_hypervisor("status", cwd=root).stdout
     [ends] = (own / "projects").glob("*/ends")
     assert ends.read_text().strip() == str(count)
 
@@ -477,7 +477,7 @@ def test_a_mark_that_cannot_be_written_is_told_and_stops_nothing(
     ends.mkdir()
     with Ledger.open(str(root)) as ledger:
         assert ledger.ends.finish(token, "done", {}) == "done"
-    assert "can't be noted" in run_hypervisor("status", cwd=root).stdout
+    assert "would go unnoticed" in run_hypervisor("status", cwd=root).stdout
 
 
 def test_a_new_ledger_where_an_older_was_moved_away_is_no_restore(root: Path) -> None:

@@ -395,6 +395,21 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
     assert os.listdir(tmp_path) == ["task.md"]
 
 
+def test_a_writer_killed_on_its_way_to_the_disk_leaves_nothing_beside_the_file(path: Path) -> None:
+    def killed(word: str) -> None:
+        document = read(str(path))
+        os.fsync = lambda _: os._exit(9)
+        write.replace(str(path), document, set_key(document, "status", word))
+
+    before = path.read_bytes()
+    pid = os.fork()
+    if pid == 0:
+        killed("done")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert path.read_bytes() == before
+    assert no_temporaries(path.parent)
+
+
 def test_an_error_of_the_system_is_told_in_one_line(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -327,6 +327,8 @@ def find(program: str, install: str) -> str:
     found = shutil.which(program)
     if found is None and "/" in program and os.path.isfile(program):
         raise HypervisorError(f"{program} is not executable", f"chmod +x {shell(program)}")
+    if found is None and "/" in program:
+        raise HypervisorError(f"{program}: no such file", "check the path")
     if found is None:
         raise HypervisorError(f"{program} is not on PATH", install)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 SUMMARY = "print the completion script for a shell"
+EXAMPLE = "hypervisor completion bash"
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -11,6 +11,7 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, shell
 
 SUMMARY = "lay out an example folder of tasks and triage it"
+EXAMPLE = "hypervisor demo --dir example"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the events of all generations of the queue."""
     if args.n is not None and args.n < 0:
-        raise UsageError("-n takes a number from 0 up")
+        raise UsageError("-n must be 0 or more")
     with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
         reconcile.settle(ledger, tell=True)
         log = history.Log(ledger, args.queue)

@@ -12,6 +12,7 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line, shell
 
 SUMMARY = "move the ledger to another store, even with work in flight"
+EXAMPLE = "hypervisor move sqlite postgresql://ada@db.example.org/work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

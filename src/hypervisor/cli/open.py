@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from contextlib import ExitStack
 
@@ -22,7 +21,6 @@ from hypervisor.ledger import Ledger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.state import STATE
 from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
@@ -94,14 +92,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         metavar="WORDS",
         help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
-    parser.add_argument(
-        "--may-write",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="workers may change this file, or the files in this folder, although it steers "
-        "agents, git, editors or shells, e.g. .vscode/tasks.json",
-    )
+    options.add_may_write(parser)
     parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
         "--answer",
@@ -226,12 +217,12 @@ def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options
         "max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to", "first", "repeat",
     ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
-            raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
     limits = options.budget(args)
     if args.ladder is not None:
         _climbs(args, limits.get("usd"))
     commands = check_commands(args.allow_command)
-    named = _from_root(root, args.may_write)
+    named = options.paths_to_write(root, args.may_write)
     args.tools = check_grants(args.tools)
     options.check_notify(args.notify)
     bounds = options.bounds(args)
@@ -247,7 +238,7 @@ def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options
         max_lost=args.max_lost,
         max_refusals=args.max_refusals,
         lease_seconds=None if args.lease is None else lease,
-        asked=preflight_verb.asked(args),
+        asked=preflight_verb.asked(args, root),
         scope=args.scope,
         commands=json.dumps(commands) if commands else None,
         may_write=json.dumps(named) if named else None,
@@ -279,7 +270,7 @@ def _not_opened(
         print(json.dumps(checked.to_json()))
     elif args.json:
         _tell(Opened(args.queue, 0), checked, args)
-    else:
+    elif checked.counts["total"] or not failed:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
     skipped = checked.kinds()["skipped"]
@@ -294,10 +285,13 @@ def _not_opened(
         _tell_done(args, complete, again)
         return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
-    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
     what = "nothing was added" if more else "no queue was opened"
-    complain(f"{what}: {why}")
-    return 1 if failed else 3
+    if failed:
+        # Why was told as an error.
+        note(what)
+        return 1
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    return 3
 
 
 def _names_only(args: argparse.Namespace, option: str) -> bool:
@@ -321,20 +315,6 @@ def _schema(path: str) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{one_line(path)}: {reason}", "name a file with a JSON schema") from None
     return schemas.load(text, path)
-
-
-def _from_root(root: str, paths: list[str]) -> list[str]:
-    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
-    named = []
-    for path in paths:
-        inside = os.path.relpath(os.path.abspath(path), root)
-        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
-            raise UsageError(
-                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
-                "name one file or folder in it",
-            )
-        named.append(inside)
-    return sorted(set(named))
 
 
 def _climbs(args: argparse.Namespace, usd: float | None) -> None:

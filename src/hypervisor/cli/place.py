@@ -32,9 +32,9 @@ def root_of_queue(name: str | None) -> str:
     return find_root() if name is None else _nearest(lambda ledger: bool(ledger.queues.find(name)))
 
 
-def queue_and_root(name: str | None) -> tuple[str, str]:
+def queue_and_root(name: str | None, verb: str) -> tuple[str, str]:
     """Return the queue `name`, without one the only queue that there is, and its root. Raises
-    UsageError where there are none or more."""
+    UsageError where there are none or more, with `verb` in its hint."""
     root = root_of_queue(name)
     if name is not None:
         return name, root
@@ -42,7 +42,8 @@ def queue_and_root(name: str | None) -> tuple[str, str]:
         names = sorted({row.name for row in ledger.queues.all()})
     if len(names) != 1:
         there = f"there are {listed(names, 10, 60)}" if names else "none was opened here"
-        raise UsageError(f"which queue? {there}", "name one, as in: hypervisor status QUEUE")
+        one = names[0] if names else "QUEUE"
+        raise UsageError(f"which queue? {there}", f"name one, as in: hypervisor {verb} {one}")
     return names[0], root
 
 

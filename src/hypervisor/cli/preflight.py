@@ -8,6 +8,7 @@ import os
 import stat
 
 from hypervisor import cli
+from hypervisor.cli import options
 from hypervisor.cli.messages import complain
 from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
@@ -98,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(checked.to_json()))
     else:
         print("\n".join(told(args, checked)))
+        if checked.ready and not failed:
+            row = checked.ready[0].payload
+            options.tell_person(options.work_off(asked(args, os.curdir), row))
     if failed:
         return 1
     return 0 if checked.ready else 3
@@ -168,12 +172,20 @@ def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     return lines + hidden
 
 
-def asked(args: argparse.Namespace) -> str:
-    """Return the arguments that name items, as a person would type them."""
-    words = list(args.sources)
+def asked(args: argparse.Namespace, root: str) -> str:
+    """Return the arguments that name items, as a person would type them at the root."""
+    from hypervisor.tasks.walk import has_magic
+
+    below = not os.path.samefile(os.curdir, root)
+
+    def there(word: str) -> str:
+        is_path = below and (has_magic(word) or os.path.lexists(word))
+        return os.path.relpath(word, root) if is_path and not os.path.isabs(word) else word
+
+    words = [there(word) for word in args.sources]
     for option, values in (
         ("--where", args.where),
-        ("--instructions", [args.instructions]),
+        ("--instructions", [args.instructions and there(args.instructions)]),
         ("--children-of", [args.children_of]),
         ("--id", [args.id]),
         ("--format", [args.format]),

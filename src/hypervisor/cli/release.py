@@ -18,7 +18,7 @@ EXAMPLE = "hypervisor release 17-x7q2"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads standard input")
     options.add_next(parser)
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
-    args.queue, root = queue_and_root(args.queue)
+    args.queue, root = queue_and_root(args.queue, "report")
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None, tell=True)
         use.collect_all(ledger, args.queue)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         if caller.around() and budget.raised(row := ledger.queues.get(args.queue), limits):
             raise NotAllowed(
                 "a larger budget is for the user to decide",
-                f"this asks the user: {budget.more(row)}",
+                f"this asks the user: {budget.more(ledger, row)}",
             )
         reconcile.settle(ledger, tell=True)
         # What had no price may have one now.

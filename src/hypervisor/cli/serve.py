@@ -12,6 +12,7 @@ from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "run the MCP server task_manager on standard input and output"
+EXAMPLE = "hypervisor serve --setup"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

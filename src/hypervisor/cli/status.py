@@ -120,7 +120,7 @@ def detail(one: Status) -> list[str]:
     if aside := one["set_aside"]:
         shown.append(
             f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "
-            f"all back: hypervisor open {one['queue']} --where all"
+            f"bring all back: hypervisor open {one['queue']} --where all"
         )
     if (pool := one["detached"]) and pool["alive"]:
         since = span(time.time() - pool["started_at"])

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
-from hypervisor.cli.messages import complain
+from hypervisor.cli.messages import complain, note
 from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hypervisor.views.shapes import Summary
 
 SUMMARY = "close, assign and link tasks by fixed rules, in several processes"
+EXAMPLE = "hypervisor triage tasks --dry-run"
 _WORKERS = 4
 
 
@@ -59,15 +60,18 @@ def run(args: argparse.Namespace) -> int:
     settings = load(root)
     with ledger_at(root, look=True) as ledger:
         checked, unreadable = preflight_verb.check(args, root, settings, ledger, "triage")
+        known = ledger is not None and ledger.queues.find(args.queue) is not None
+        is_new = not (args.dry_run or known)
     if not args.json:
         print("\n".join(preflight_verb.told(args, checked)), flush=True)
-    is_empty = not checked.counts["total"] and not args.dry_run
-    if not checked.ready and (unreadable or (is_empty and not _is_known(root, args.queue))):
+    if not checked.ready and (unreadable or (is_new and not checked.counts["total"])):
         if args.json:
             print(json.dumps(checked.to_json()))
-        why = "a source can't be read" if unreadable else "there are no tasks"
-        complain(f"no queue was opened: {why}")
-        return 1 if unreadable else 3
+        if unreadable:
+            note("no queue was opened")
+            return 1
+        complain("no queue was opened: there are no tasks")
+        return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
         print(nobody, flush=True)
@@ -76,13 +80,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         failed = carry_out(root, settings, checked, args, nobody)
     return 1 if failed or unreadable else 0
-
-
-def _is_known(root: str, queue: str) -> bool:
-    from hypervisor.cli.place import ledger_at
-
-    with ledger_at(root, look=True) as ledger:
-        return ledger is not None and ledger.queues.find(queue) is not None
 
 
 def carry_out(
@@ -112,7 +109,7 @@ def carry_out(
             purpose="triage",
             max_attempts=1,
             lease_seconds=triage_run.LEASE_SECONDS,
-            asked=preflight_verb.asked(args),
+            asked=preflight_verb.asked(args, root),
         ),
     )
     stopped = False
@@ -164,8 +161,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         print(
             f"{one_line(entry.path, 500)}: {what if plan.edits else f'nothing to change, {what}'}"
         )
-        for note in plan.notes:
-            print(f"  note: {note}")
+        for one in plan.notes:
+            print(f"  note: {one}")
         changed, unchanged = changed + bool(plan.edits), unchanged + (not plan.edits)
         if plan.edits:
             sys.stdout.write(_diff(entry.path, edited.document.raw, edited.after))

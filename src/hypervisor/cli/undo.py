@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     already = len(results) - restored - len(left)
     print(
         f"{count(restored, 'file')} restored"
-        + (f", {already} {either(already, 'was', 'were')} as before already" if already else "")
+        + (f", {already} already as before" if already else "")
         + (f", {len(left)} left as {either(len(left), 'it is', 'they are')}" if left else "")
     )
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -46,6 +47,13 @@ def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
             f"to add that to it, say --queue {first} {shell(more)}",
         )
     return first, []
+
+
+def near(word: str) -> str:
+    """Return the queue whose name is most like `word`, "" if there is none such."""
+    with ledger_at(find_root(), look=True) as ledger:
+        names = [row.name for row in ledger.queues.all()] if ledger else []
+    return next(iter(difflib.get_close_matches(word, names, 1)), "")
 
 
 def has_more(queue: str) -> bool:

@@ -126,7 +126,7 @@ def resume(ledger: Ledger, queue: str, limits: Mapping[str, float]) -> None:
     row = ledger.queues.get(queue)
     why = budget.reached(ledger, row)
     if why is not None:
-        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(row)}")
+        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(ledger, row)}")
     ledger.pauses.resume(queue)
     ledger.pauses.forget_stop(queue)
     note_tree(ledger, queue)

@@ -517,5 +517,7 @@ class Ends(Part):
                 cause = "its lease ran out while the service refused work"
                 self._give_back(row, "freed", cause, lapsed=True)
             else:
-                self._give_back(row, "expired", "its lease ran out without a word", lapsed=True)
+                self._give_back(
+                    row, "expired", "its lease ran out without a heartbeat", lapsed=True
+                )
         return len(rows)

@@ -120,12 +120,27 @@ class Items(Part):
         )
         return [(path, item_id) for path, item_id in rows.fetchall()]
 
-    def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
-        """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
+    def is_open(self, queue: str, item_id: str) -> bool:
+        """True if an item waits in `queue`, is ready, or is at work."""
+        row = self._queues.find(queue)
+        return (
+            row is not None
+            and self._store.row(
+                "select 1 from item where queue = ? and id = ? and turn is not null",
+                (row.no, item_id),
+            )
+            is not None
+        )
+
+    def ended(self, queue: str, states: Sequence[str], *, again: bool = False) -> list[Item]:
+        """Return the items of `queue` that ended as one of `states`, in the order of the queue;
+        with `again`, those too that are ready again, with an attempt used up."""
         marks = ", ".join("?" * len(states))
+        tried = "or state = 'ready' and attempts > forgiven" if again else ""
         return self._store.all(
             Item,
-            f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
+            f"{_ALL} where queue = ? and (state in ({marks}) and finish_no is not null {tried}) "
+            "order by no",
             (self._queues.get(queue).no, *states),
         )
 

@@ -32,6 +32,7 @@ class LockView:
     ) -> None:
         told = [shown(root, "locks"), *folders]
         self._folders = list(dict.fromkeys(os.path.join(root, folder) for folder in told))
+        self._holding: list[str] | None = None
         self._open: dict[str, Folder | None] = {}
         self._root = root
         self._own = own
@@ -53,21 +54,25 @@ class LockView:
     def find(self, item_id: str, path: str | None) -> tuple[Lock, str | None] | None:
         """Return the lock of another tool on an item, and by what name `unlock` knows it; None if
         there is none. `path` is as for `reason`."""
+        if self._holding is None:
+            self._holding = list(filter(self._may_hold, self._folders))
+        beside = path is not None and self._may_hold(os.path.dirname(path), only_locks=True)
+        if not self._holding and not beside:
+            return None
         name = key(item_id)
         stem = os.path.splitext(os.path.basename(path))[0] if path else name
-        for folder in filter(self._may_hold, self._folders):
+        for folder in self._holding:
             for wanted in dict.fromkeys((name, stem)):
                 for full in (wanted, wanted + _SUFFIX):
                     lock = self._look(folder, full, wanted)
                     if lock is not None:
                         return lock, wanted
-        if path is not None:
+        if path is not None and beside:
             folder, file = os.path.split(path)
-            if self._may_hold(folder, only_locks=True):
-                for full in dict.fromkeys((file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX)):
-                    lock = self._look(folder, full, None, only_locks=True)
-                    if lock is not None:
-                        return lock, None
+            for full in dict.fromkeys((file + _SUFFIX, stem + _SUFFIX, name + _SUFFIX)):
+                lock = self._look(folder, full, None, only_locks=True)
+                if lock is not None:
+                    return lock, None
         return None
 
     def _may_hold(self, folder: str, *, only_locks: bool = False) -> bool:

@@ -256,18 +256,31 @@ class Queries(Part):
         )
 
     def story(self, queues: Sequence[int]) -> Iterator[tuple[float, int, int, int]]:
-        """Yield what has happened in these queues by the time at which it did: (Unix time, 0 for
-        an event, 1 for a claim and 2 for a refusal, its number, 1 for the end of a claim)."""
+        """Yield what has happened in these queues in order: (Unix time, 0 for an event, 1 for a
+        claim and 2 for a refusal, its number, 1 for the end of a claim).
+
+        What is numbered as it happens, claims, ends, events and refusals each for themselves, stays
+        in the order of its numbers, and no end comes before its claim, however the wall clock was
+        set meanwhile: to each is added the latest time that was met until then.
+        """
         marks = ", ".join("?" * len(queues))
-        claims = f"from claim c join item i on i.no = c.item where i.queue in ({marks})"
         found = self._store.rows(
-            f"select at, 0, no, 0 from event where queue in ({marks}) "
-            f"union all select c.claimed_at, 1, c.no, 0 {claims} "
-            "union all select r.at, 2, r.no, 0 from refusal r "
-            f"where r.claim in (select c.no {claims}) "
-            f"union all select c.ended_at, 1, c.no, 1 {claims} and c.ended_at is not null "
-            "and c.outcome is not null order by 1, 2, 3, 4",
-            (*queues, *queues, *queues, *queues),
+            "with c as (select c.no, c.claimed_at, c.ended_at, c.outcome, "
+            "max(c.claimed_at) over (order by c.no) as begun, "
+            "case when i.claim = c.no and i.finish_no is not null then max(c.ended_at) over "
+            "(partition by i.claim = c.no order by i.finish_no) else c.ended_at end as ended "
+            f"from claim c join item i on i.no = c.item where i.queue in ({marks})), "
+            "story as (select at, 0 as about, no, 0 as is_end, "
+            f"max(at) over (order by no) as latest from event where queue in ({marks}) "
+            "union all select claimed_at, 1, no, 0, begun from c "
+            "union all select at, 2, no, 0, max(at) over (order by no) from refusal "
+            "where claim in (select no from c) "
+            "union all select ended_at, 1, no, 1, "
+            "case when ended > begun then ended else begun end from c "
+            "where ended_at is not null and outcome is not null) "
+            "select at, about, no, is_end from story "
+            "order by latest, case when at < latest then 1 else 0 end, at, about, no, is_end",
+            (*queues, *queues),
         )
         # No generator: one that is left in the middle would go on when the store is closed.
         return iter(found)

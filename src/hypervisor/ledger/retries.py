@@ -45,7 +45,8 @@ class Retries(Part):
     _accepted: Accepted
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
-        """Make ended items ready again, behind all others, with as many attempts more as a new one.
+        """Make items ready again that have ended, or have attempts used up, behind all others, with
+        as many attempts more as a new one.
 
         Their claims and reports stay as history, and their attempts are counted on; what waits for
         them waits on. A queue that was cancelled is open again with them. Returns (id, why) of
@@ -139,13 +140,14 @@ class Retries(Part):
         )
         if item is None:
             return "not in this queue"
-        if item.state in OPEN_STATES:
+        is_tried = self._is_tried(item)
+        if item.state in OPEN_STATES and not is_tried:
             return f"it is {item.state}"
         if item.pending == "merge":
             return f"its branch is not merged yet: hypervisor integrate {row.name}"
         if item.pending is not None:
             return f"its last report is not in its file yet: hypervisor summary {row.name} says why"
-        if item_id in elsewhere:
+        if item_id in elsewhere and not is_tried:
             return f"it is open in queue {elsewhere[item_id]}"
         # Whoever tries it again wants it.
         self._store.change("delete from dependency where item = ? and after = ?", (item.no, ASIDE))
@@ -166,6 +168,11 @@ class Retries(Part):
         )
         self._queues.note(row.no, "retried", item_id)
         return None
+
+    def _is_tried(self, item: Item) -> bool:
+        """True if an open item waits for its next attempt: the last one can be forgiven."""
+        query = "select 1 from item where no = ? and state = 'ready' and attempts > forgiven"
+        return self._store.row(query, (item.no,)) is not None
 
     def _reason(self, claim: int | None) -> str | None:
         """Return what a claim's report gives as the reason, or as the summary, or None."""

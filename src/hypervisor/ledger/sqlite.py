@@ -262,7 +262,7 @@ def unusable(path: str, error: BaseException) -> LedgerError:
     if "not a database" in text or "malformed" in text:
         fix = "restore it from a backup, or move it away and open the queue again"
     elif is_full(text):
-        fix = "free some space (or look after the disk), then run the command again"
+        fix = "free some space (or check the disk), then run the command again"
     elif "is locked" in text:
         fix = "another program holds the file: end it, then run the command again"
     elif isinstance(error, OSError):

@@ -91,6 +91,10 @@ class Terms(Part):
         """Have headless workers run command lines that begin so; return all that they may."""
         return self._allow(queue, "commands", "allowed", commands)
 
+    def allow_paths(self, queue: str, paths: Sequence[str]) -> list[str]:
+        """Let workers change these paths, although they steer; return all that they may."""
+        return self._allow(queue, "may_write", "allowed", paths)
+
     def set_bounds(self, queue: str, **bounds: float) -> None:
         """Give a queue other bounds, those that are named: `item_calls`, `item_ms`, `item_usd` and
         `item_tokens`, what one claim may take before that ends it as an attempt (0: no bound); and
@@ -232,8 +236,7 @@ class Terms(Part):
 
         with self._store.write():
             row = self._queues.get(queue)
-            known = row.commands if column == "commands" else row.tools
-            allowed = list(dict.fromkeys([*loads(known or "[]"), *more]))
+            allowed = list(dict.fromkeys([*loads(getattr(row, column) or "[]"), *more]))
             if more:
                 self._store.change(
                     f"update queue set {column} = ? where no = ?", (dumps(allowed), row.no)

@@ -10,7 +10,7 @@ from hypervisor.system.late import late
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
-from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
+from hypervisor.tasks.body import LINE_ENDS, AppendText, ReplaceBody, append_text, replace_body
 from hypervisor.tasks.header_edit import (
     EditRefused,
     RemoveKey,
@@ -69,7 +69,6 @@ class Edited(NamedTuple):
 
 
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-")
-_LINE_ENDS = late(r"\r\n|[\r\n]")
 _BLOCK_SCALAR = late(r"(?m)[|>][-+0-9]*[ \t]*(?:#.*)?\r?$")
 _COMMENT = late(r"(?m)(?:^|[ \t])#")
 
@@ -202,7 +201,7 @@ def _split(line: str) -> list[str]:
 
 def _insert_line(document: Document, change: InsertLine) -> Document:
     line = change.line
-    if _LINE_ENDS.search(line) or not line.strip():
+    if LINE_ENDS.search(line) or not line.strip():
         raise EditRefused(document.path, "the line to insert is not one line")
     body, newline = document.body, document.newline
     place = 0

@@ -140,7 +140,7 @@ def put(
             return None, None
         task = task_of(document, settings, format)
         if task is None:
-            raise EditRefused(path, "it is no task any more")
+            raise EditRefused(path, "it is no longer a task")
         kind = task.family.kind
         if kind is not None and not kind.writes:
             return None, None
@@ -161,6 +161,9 @@ def put(
         looks, held = document.identity, None
         name = kind.new_name(os.path.basename(path), status or "") if kind else ""
         now = os.path.join(os.path.dirname(path), name) if name else path
+        if now != path:
+            # Not after half of it is written.
+            write.refuse_taken(path, now)
         if edited.after != edited.before:
             log.record([(path, edited.before, edited.after, item_id)])
             try:

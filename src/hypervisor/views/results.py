@@ -234,16 +234,18 @@ def write(path: str, texts: Iterable[str]) -> None:
     replaced. Raises UsageError where something else is there, and OSError."""
     shown, start = one_line(path), b""
     if not os.path.isdir(os.path.dirname(path) or "."):
-        raise UsageError(f"{shown}: there is no such folder", "make it, or name another file")
+        raise UsageError(f"{shown}: no such folder", "make it, or name another file")
     if not os.path.basename(path) or (os.path.exists(path) and not os.path.isfile(path)):
         # A device would be replaced, and a pipe waited for.
-        raise UsageError(f"--out '{shown}' is no file", "name one, or leave --out out to print it")
+        raise UsageError(
+            f"--out '{shown}' is not a file", "name one, or leave out --out to print it"
+        )
     if os.path.exists(path):
         with open(path, "rb") as there:
             start = there.readline(100_000)
     if start and b"hv.status" not in start and b'"hv": {"status": ' not in start:
         raise UsageError(
-            f"{shown} is there, and holds no results", "name another file, or move it away"
+            f"{shown} exists, and does not hold results", "name another file, or move it away"
         )
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
 

@@ -127,9 +127,8 @@ def unnoted(ledger: Ledger) -> str | None:
     if ledger.store.engine.ends_are_noted() or ledger.store.engine.ends_are_noted():
         return None
     return (
-        f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
-        f"put back would not be noticed; make it writable for you, or set {VARIABLE} to a folder "
-        "that is"
+        f"{one_line(home(), 200)} can't be written, so an older ledger that is restored would go "
+        f"unnoticed; make it writable for you, or set {VARIABLE} to a folder that is"
     )
 
 
@@ -144,8 +143,8 @@ def held_back(ledger: Ledger) -> str | None:
     those = [f"{name} ({pid})" for pid, name in holders(path)]
     who = one_line(", ".join(those) or "another program", 200)
     return (
-        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since somebody reads the "
-        f"ledger and does not let go: {who}; end that program"
+        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since another program keeps "
+        f"reading the ledger: {who}; end that program"
     )
 
 
@@ -267,24 +266,25 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
     def problem(kind: str, text: str, fix: str | None = None) -> None:
         found.append({"kind": kind, "text": text, "fix": fix})
 
-    pool = told["detached"]
+    pool, typed = told["detached"], detached.command(ledger.state, name)
     used_up = budget.reached(ledger, queue) if told["budget"] else None
     if used_up and state in ("open", "paused"):
         rest = (
             f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
         )
-        problem("budget", f"{used_up}; {rest}", budget.more(queue))
+        problem("budget", f"{used_up}; {rest}", budget.more(ledger, queue))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:
-            problem("paused", f"paused{why}", f"hypervisor resume {name}")
+            problem("paused", f"paused{why}", budget.goes_on(ledger, queue))
         else:
-            then = f"paused{why}; open again by itself at {until(queue.resume_at)}"
+            then = f"paused{why}; reopens by itself at {until(queue.resume_at)}"
             if (pool and pool["alive"]) or ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
             elif pool is None:
-                gone = f"{then}, but its session is gone"
-                problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
+                gone = f"{then}, but nobody is waiting for that"
+                branch = " --branch" if queue.branches else ""
+                problem("paused", gone, typed or f"hypervisor work {name} --agent {HOST}{branch}")
             else:
                 problem("paused", then)
     left = counts["ready"] + counts["claimed"]
@@ -300,8 +300,8 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         last = (ledger.queries.last_ends(queue.no, 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.queries.at_work_since(queue.no))
         if last and idle > _STILL_SECONDS:
-            text = f"{count(counts['ready'], 'item')} left, and nobody works for {narrow(idle)}"
-            problem("still", text, f"hypervisor plan {name}")
+            text = f"{count(counts['ready'], 'item')} left, and nobody at work for {narrow(idle)}"
+            problem("still", text, typed or f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
             problem("silent", late)
@@ -343,10 +343,10 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         branches = len(pending) - len(unwritten)
         problem("unmerged", f"{count(branches, 'branch')} to merge", f"hypervisor integrate {name}")
     if unsent := ledger.notifications.trouble(queue.no):
-        again = f"{unsent.waiting} waiting, tried again from {moment(unsent.next_at)} on"
+        again = f"{unsent.waiting} waiting, next try at {moment(unsent.next_at)}"
         why = one_line(unsent.error, 120)
         problem(
-            "notify", f"news to {one_line(queue.notify, 40)} does not get through: {why}; {again}"
+            "notify", f"news to {one_line(queue.notify, 40)} can't be delivered: {why}; {again}"
         )
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import forked
 from repository import REPO
@@ -68,13 +68,18 @@ class Plain(Client):
     """One line for each question and answer, to a server in a fork of the test's process: that
     spares the loading of the SDK, which takes longer than all that most tests ask."""
 
+    # The ends of all pipes to servers: none of them may stay open in another server.
+    _ends: ClassVar[set[int]] = set()
+
     def __init__(self, root: Path, *words: str) -> None:
         # Loaded here, once, and not in each fork.
         import hypervisor.agents.mcp.server  # noqa: F401
 
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        self._pid = forked.start(["serve", *words], root, (theirs_in, theirs_out, 2), {})
+        self._ends |= {ours_in, ours_out}
+        streams = (theirs_in, theirs_out, 2)
+        self._pid = forked.start(["serve", *words], root, streams, {}, self._ends)
         os.close(theirs_in)
         os.close(theirs_out)
         self._out, self._in = os.fdopen(ours_out, "w"), os.fdopen(ours_in)
@@ -98,6 +103,7 @@ class Plain(Client):
     def close(self) -> None:
         """Leave as a client does: the server's input ends."""
         if self._pid:
+            self._ends -= {self._in.fileno(), self._out.fileno()}
             self._out.close()
             os.waitpid(self._pid, 0)
             self._in.close()

@@ -42,7 +42,7 @@ def test_a_file_that_is_no_page_is_never_overwritten(project: Path, run: Run) ->
     (project / "folder").mkdir()
     os.mkfifo(project / "pipe")
     for name, why in (
-        ("task.md", "no page of ours"), ("folder", "not a regular"), ("pipe", "not a regular"),
+        ("task.md", "not one of our pages"), ("folder", "not a regular"), ("pipe", "not a regular"),
     ):  # fmt: skip
         code, _, said = run("report", "inbox", "--output", name)
         assert code == 2 and why in said and said.count("\n") == 2

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
+from hypervisor.agents.mcp import SERVER
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
@@ -94,7 +95,7 @@ class Gemini(client.Headless):
         return {
             "model": {"maxSessionTurns": self._turns},
             "context": {"fileFiltering": {"customIgnoreFilePaths": [ignored]}},
-            "mcpServers": {gemini_policy.SERVER: server},
+            "mcpServers": {SERVER: server},
         }
 
     def _prompt(self, place: client.Place) -> str:
@@ -157,7 +158,7 @@ class GeminiStream(client.Stream):
         super().__init__()
         self._result: dict[str, object] | None = None
         self._calls: dict[str, str] = {}
-        self._server_tool = f"mcp_{gemini_policy.SERVER}_"
+        self._server_tool = f"mcp_{SERVER}_"
 
     def feed(self, line: str) -> None:
         """Take in one event; what is none is passed over."""

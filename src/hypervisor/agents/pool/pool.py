@@ -246,8 +246,8 @@ class Pool:
         return 0 if tried else left
 
     def _start_if_free(self, queue: int, looking: int, slot: int, rung: int) -> None:
-        """Start an agent, unless what is ready waits for files that others work on: it would find
-        nothing, and cost what its start costs."""
+        """Start an agent, unless what is ready waits for files that others are working on: it
+        would find nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
             self._idle = not self._running
             return

@@ -13,6 +13,7 @@ from hypervisor.tasks.task import Task
 
 _PRIORITIES = {"critical": 0.0, "high": 1.0, "medium": 2.0, "low": 3.0}
 _USUAL_PRIORITY = 2.0
+USUAL_RANK = (_USUAL_PRIORITY, 0.0)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -31,7 +32,7 @@ class Candidate(Node):
     content: str | None = None
     payload: dict[str, object] | None = None
     format: str | None = None
-    rank: tuple[float, float] = (_USUAL_PRIORITY, 0.0)
+    rank: tuple[float, float] = USUAL_RANK
     files: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     hints: Sequence[Hint] = ()

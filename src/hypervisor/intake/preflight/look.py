@@ -11,7 +11,12 @@ from typing import NamedTuple
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings, as_name
 from hypervisor.intake.preflight import front_matter
-from hypervisor.intake.preflight.candidate import Candidate, priority_or_usual, rank
+from hypervisor.intake.preflight.candidate import (
+    USUAL_RANK,
+    Candidate,
+    priority_or_usual,
+    rank,
+)
 from hypervisor.intake.preflight.mentions import Mentions
 from hypervisor.intake.preflight.result import Broken, Entry, Preflight, Warned
 from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_status
@@ -176,7 +181,7 @@ class Look:
             if verdict is None and found.path is not None:
                 verdict = self._row_before(found.path, found.number, path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
-        outside = next((file for file in files if self._leads_out(file)), None)
+        outside = next(filter(self._leads_out, files), None)
         if verdict is None and outside is not None:
             reason = f"names a file outside of the project: {one_line(outside, 120)}"
             verdict = Verdict("held", "outside", reason)
@@ -193,7 +198,7 @@ class Look:
                 path=path,
                 title=item.title or None,
                 payload=found.row,
-                rank=(priority_or_usual(item.priority if found.is_work else None), 0.0),
+                rank=(priority_or_usual(item.priority), 0.0) if found.is_work else USUAL_RANK,
                 files=files,
                 cancelled_will_do=kind.cancelled_will_do,
                 waits_with_parent=kind.waits_with_parent,
@@ -233,7 +238,7 @@ class Look:
         if not self._for_work:
             verdict = Verdict("skipped", "not_a_task", "not a task: one of many items of a file")
         files = tuple(sorted(set(map(os.path.normpath, item.files))))
-        outside = next((file for file in files if self._leads_out(file)), None)
+        outside = next(filter(self._leads_out, files), None)
         if verdict is None and outside is not None:
             reason = f"names a file outside of the project: {one_line(outside, 120)}"
             verdict = Verdict("held", "outside", reason)

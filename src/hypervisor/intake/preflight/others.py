@@ -18,9 +18,10 @@ class OtherRoots:
         self._out: dict[str, set[tuple[str, str | None]]] = {}
 
     def having(self, path: str, item_id: str | None, *, owned: bool) -> str | None:
-        """Return the other root that has the file at `path` (absolute) in an open queue, or with
-        `owned` that owns it; `item_id` is that of one of several items in it."""
-        folder, name = os.path.split(path)
+        """Return the other root that has the file at `path` (from the root) in an open queue, or
+        with `owned` that owns it; `item_id` is that of one of several items in it."""
+        below, _, name = path.rpartition("/")
+        folder = os.path.join(self._root, below) if below else self._root
         if folder not in self._around:
             self._around[folder] = other_roots(folder, self._root)
         owner, others = self._around[folder]

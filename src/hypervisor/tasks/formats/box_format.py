@@ -129,13 +129,28 @@ def parents_by_indent(found: Sequence[Entry]) -> list[int | None]:
     return told
 
 
+def parts_first(found: Sequence[Entry]) -> list[Entry]:
+    """Return `found` in its order, but each behind those that are in it."""
+    parents = parents_by_indent(found)
+    told: list[Entry] = []
+    open_ones: list[int] = []
+    for place, parent in enumerate(parents):
+        while open_ones and open_ones[-1] != parent:
+            told.append(found[open_ones.pop()])
+        open_ones.append(place)
+    return [*told, *(found[place] for place in reversed(open_ones))]
+
+
 def nested(found: Sequence[Entry], open_ones: Sequence[bool]) -> list[Links]:
-    """Return that a box with boxes in it waits for those of them that are open."""
+    """Return that a box with boxes in it waits for those of them that are open, also where these
+    are in one that is not."""
     parents = parents_by_indent(found)
     inside: dict[int, list[str]] = {}
-    for place, parent in enumerate(parents):
-        if parent is not None and open_ones[place]:
-            inside.setdefault(parent, []).append(found[place].id)
+    for place, above in enumerate(parents):
+        while above is not None and not open_ones[above]:
+            above = parents[above]
+        if above is not None and open_ones[place]:
+            inside.setdefault(above, []).append(found[place].id)
     return [
         Links(inside.get(place, ()), None if parent is None else found[parent].id)
         for place, parent in enumerate(parents)

@@ -40,5 +40,6 @@ def _refuse_others(path: str) -> None:
         raise UsageError(f"{one_line(path)}: {error.what}", "name a file for the page") from None
     if GENERATOR.encode() not in start:
         raise UsageError(
-            f"{one_line(path)} is there, and no page of ours", "name another file, or move it away"
+            f"{one_line(path)} exists, and is not one of our pages",
+            "name another file, or move it away",
         )

@@ -44,7 +44,7 @@ def update(
         document = read.read(file)
         task = task_of(document, settings)
         if task is None:
-            raise EditRefused(file, "it is no task any more")
+            raise EditRefused(file, "it is no longer a task")
         values = {
             field: value_of(field, told, task.family, settings) for field, told in fields.items()
         }
