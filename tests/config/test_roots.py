@@ -73,6 +73,13 @@ def test_what_a_sandbox_left_of_a_git_folder_makes_no_root(top: Path, left: list
     assert find_root(str(top / "a")) == str(top / "a")
 
 
+def test_folders_of_git_without_a_head_in_it_make_no_root(top: Path) -> None:
+    for name in ("objects", "refs"):
+        (top / ".git" / name).mkdir(parents=True)
+    (top / ".git" / "HEAD").touch()
+    assert find_root(str(top / "a")) == str(top / "a")
+
+
 @pytest.mark.parametrize("marker", ["state", "git", "settings"])
 def test_a_folder_that_others_write_to_is_a_root_by_the_users_own_settings_only(
     top: Path, marker: str, monkeypatch: pytest.MonkeyPatch

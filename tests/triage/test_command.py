@@ -132,6 +132,14 @@ def test_a_diff_can_neither_colour_nor_move_the_cursor(project, run_hypervisor):
     assert "\u009b" not in out
 
 
+def test_where_there_are_no_tasks_no_queue_is_opened(project, run_hypervisor):
+    (project / "empty").mkdir()
+    ran = run_hypervisor("triage", "empty")
+    assert ran.returncode == 3
+    assert "no queue was opened: there are no tasks" in ran.stderr
+    assert not (project / ".hypervisor" / "ledger.db").exists()
+
+
 def test_undo_of_one_item_leaves_the_others_and_edits_made_since(
     write_tasks, run_hypervisor, project
 ):

@@ -125,6 +125,18 @@ def test_what_is_no_task_any_more_is_blocked_and_what_waits_for_it_waits(project
     assert cause_of(project, "a") == "tasks/a.md is no longer a task"
 
 
+def test_what_somebody_cancelled_meanwhile_is_no_success_to_what_waits_for_it(
+    project: Path,
+) -> None:
+    write_task(project, "a")
+    write_task(project, "b", extra="depends_on: [a]\n")
+    open_queue(project)
+    write_task(project, "a", status="cancelled")
+    assert take(project, 2) == []
+    assert states(project) == {"a": "blocked", "b": "waiting"}
+    assert cause_of(project, "a") == "someone set it to cancelled, and others wait for it"
+
+
 def test_a_file_that_never_was_a_task_may_change_and_is_passed_over_while_it_is_gone(
     project: Path,
 ) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
-from hypervisor.cli.messages import note
+from hypervisor.cli.messages import complain, note
 from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted."""
+    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted, 3 if
+    there are no tasks, nor a queue of that name."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if not 1 <= args.batch <= 1000:
@@ -59,13 +60,18 @@ def run(args: argparse.Namespace) -> int:
     settings = load(root)
     with ledger_at(root, look=True) as ledger:
         checked, unreadable = preflight_verb.check(args, root, settings, ledger, "triage")
+        known = ledger is not None and ledger.queues.find(args.queue) is not None
+        is_new = not (args.dry_run or known)
     if not args.json:
         print("\n".join(preflight_verb.told(args, checked)), flush=True)
-    if unreadable and not checked.ready:
+    if not checked.ready and (unreadable or (is_new and not checked.counts["total"])):
         if args.json:
             print(json.dumps(checked.to_json()))
-        note("no queue was opened")
-        return 1
+        if unreadable:
+            note("no queue was opened")
+            return 1
+        complain("no queue was opened: there are no tasks")
+        return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
         print(nobody, flush=True)

@@ -114,11 +114,12 @@ def _has_repository(folder: str) -> bool:
     git = f"{folder}/.git"
     if os.path.isfile(git):
         return True
-    return (
-        os.path.lexists(f"{git}/HEAD")
-        and os.path.isdir(f"{git}/objects")
-        and os.path.isdir(f"{git}/refs")
-    )
+    try:
+        # A sandbox leaves an empty file there.
+        has_head = os.lstat(f"{git}/HEAD").st_size > 0
+    except OSError:
+        return False
+    return has_head and os.path.isdir(f"{git}/objects") and os.path.isdir(f"{git}/refs")
 
 
 def git_file_of(private: str) -> str:

@@ -165,7 +165,7 @@ def take(
             wanted = []
             for claim in claims:
                 try:
-                    closed = _no_longer_wanted(ledger.root, claim)
+                    closed = _no_longer_wanted(ledger, claim)
                 except (BrokenFile, OtherItem, FileNotFoundError):
                     give_back(ledger, [claim.token])
                     there.leave_out(claim.id, claim.number, claim.path or "")
@@ -295,13 +295,14 @@ def _close(ledger: Ledger, claim: Claim, outcome: str, report: dict[str, str]) -
         return
 
 
-def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | None:
+def _no_longer_wanted(ledger: Ledger, claim: Claim) -> tuple[str, dict[str, str]] | None:
     """Return the outcome and report for an item that needs no worker any more, or None.
 
     Raises FileNotFoundError, and OtherItem where another task stands at its path.
     """
     if claim.format is not None and outbox.holds_many(claim.format):
-        return _ended_in_its_file(root, claim, claim.format)
+        return _ended_in_its_file(ledger, claim, claim.format)
+    root = ledger.root
     if claim.path is None or claim.payload is not None:
         return None
     try:
@@ -319,12 +320,26 @@ def _no_longer_wanted(root: str, claim: Claim) -> tuple[str, dict[str, str]] | N
     if task is None:
         # What waits for it must not go on as if it were done.
         return "blocked", {"reason": f"{claim.path} is no longer a task"}
-    if task.state in ("done", "cancelled"):
-        return "skipped", {"reason": f"already complete: someone set it to {task.status}"}
-    return None
+    return _set_by_someone(ledger, claim, task.state, task.status)
 
 
-def _ended_in_its_file(root: str, claim: Claim, format: str) -> tuple[str, dict[str, str]] | None:
+def _set_by_someone(
+    ledger: Ledger, claim: Claim, state: str, word: str | None
+) -> tuple[str, dict[str, str]] | None:
+    """Do as `_no_longer_wanted` for an item whose source says `state`, in the `word` there."""
+    if state not in ("done", "cancelled"):
+        return None
+    told = f"someone set it to {word}"
+    waiting = (each for _, _, each in ledger.queries.waiting_for(claim.id))
+    if state == "cancelled" and "waiting" in waiting:
+        # Who waits for it must not go on as if it were done.
+        return "blocked", {"reason": f"{told}, and others wait for it"}
+    return "skipped", {"reason": f"already complete: {told}"}
+
+
+def _ended_in_its_file(
+    ledger: Ledger, claim: Claim, format: str
+) -> tuple[str, dict[str, str]] | None:
     """Do as `_no_longer_wanted` for one of the many items of a file, whose text is told as it
     stands there now.
 
@@ -336,10 +351,10 @@ def _ended_in_its_file(root: str, claim: Claim, format: str) -> tuple[str, dict[
 
     assert claim.path is not None, "an item of a file has its path"
     own_id = mark.local_id(claim.id, claim.path)
-    path = os.path.join(root, claim.path)
+    path = os.path.join(ledger.root, claim.path)
     item = mark.read(path, formats.get(format), own_id, claim.title)
-    if item.state in ("done", "cancelled"):
-        return "skipped", {"reason": f"already complete: someone set it to {item.word}"}
+    if (ended := _set_by_someone(ledger, claim, item.state, item.word)) is not None:
+        return ended
     kept = claim.payload if isinstance(claim.payload, dict) else {}
     claim.payload = {**kept, "text": item.text, "line": item.line}
     return None

@@ -171,6 +171,13 @@ def test_a_misspelt_hole_is_told_with_the_columns_that_exist() -> None:
     assert "id, path, title, token, queue, prompt, n, more" in told and "{{promt}}" in told
 
 
+@pytest.mark.parametrize("word", ["{ prompt }", "x{prompt }", "{{ id }}"])
+def test_a_known_name_with_blanks_in_its_braces_is_told_as_a_slip(word: str) -> None:
+    with pytest.raises(UsageError, match="blanks in its braces"):
+        holes.check_names(["echo", word], iter([{"prompt": "a"}]))
+    holes.check_names(["awk", "{ print }"], iter([{"prompt": "a"}]))
+
+
 def test_rows_are_read_only_until_every_name_is_known() -> None:
     rows = iter([{"a": 1}, {"b": 1}, {"c": 1}])
     holes.check_names(["echo", "{a}", "{b}", "{id}", "{{d}}"], rows)

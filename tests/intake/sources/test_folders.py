@@ -116,6 +116,22 @@ def test_a_link_that_is_named_itself_is_followed_out_of_the_project(
     assert names("data") == ["data/a.md"]
 
 
+@pytest.mark.parametrize("spec", ["data", "data/a.md", "data/*.md"])
+def test_a_link_that_came_with_the_repository_leads_out_for_nobody_who_names_it(
+    spec: str, find: Find, project: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.md").write_text("x")
+    (project / "data").symlink_to(outside)
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    subprocess.run(["git", "add", "data"], cwd=project, check=True)
+    (found,) = find(spec)
+    assert found.problem is not None and found.problem.kind == "outside"
+    assert str(outside) in found.problem.reason
+    assert [one.path for one in find(str(outside))] == [str(outside / "a.md")]
+
+
 def test_a_link_that_leads_nowhere_is_one_broken_entry(find: Find, project: Path) -> None:
     (project / "a.md").symlink_to("gone.md")
     (found,) = find(".")

@@ -201,6 +201,17 @@ def test_what_stands_in_the_way_is_named_and_left_until_it_is_gone(project: Path
     assert (project / "same.txt").read_text() == "1\n"
 
 
+def test_a_file_that_git_does_not_know_is_named_in_one_line_and_moved_away(project: Path) -> None:
+    lay_out(project, 1)
+    one = take(project)
+    do(project, one, new_txt="1\n")
+    done(project, one)
+    (project / "new.txt").write_text("mine\n")
+    [(_, why)] = merge(project).left
+    assert "by merge: new.txt" in why and "\\u000a" not in why
+    assert "stash" not in why and "move them away" in why
+
+
 def test_a_lock_that_a_dead_git_left_is_named_once_with_what_removes_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ OWN = ("id", "path", "title", "token", "queue")
 _HARMLESS = frozenset(("token", "queue"))
 _NAME = r"[^\W\d](?:[\w .-]*\w)?"
 _HOLE = re.compile(rf"\{{\{{({_NAME})\}}\}}|(?<!\$)\{{({_NAME})\}}")
+# What is none for its blanks, and meant for one where its name is known.
+_SPACED = re.compile(rf"(?<!\$)\{{ *({_NAME}) *\}}")
 _NAMES_SHOWN = 20
 
 _SHELLS = frozenset(
@@ -99,18 +101,29 @@ def check(words: Sequence[str]) -> None:
 
 
 def check_names(words: Sequence[str], rows: Iterable[Mapping[str, object] | None]) -> None:
-    """Raise UsageError for a hole that no item can fill. `rows` are the columns of the items, and
-    are read only as far as it takes to find every name."""
+    """Raise UsageError for a hole that no item can fill, and for one with blanks in its braces.
+    `rows` are the columns of the items, and are read only as far as it takes to find every name."""
+    spaced = {
+        found[1]: found[0]
+        for word in words
+        for found in _SPACED.finditer(word)
+        if " " in (found[0][1], found[0][-2])
+    }
     missing = [name for name in names(words) if name not in OWN]
-    if not missing:
+    if not missing and not spaced:
         return
     columns: dict[str, None] = {}
     for row in rows:
         if row:
             columns.update(dict.fromkeys(map(str, row)))
-            if all(name in columns for name in missing):
-                return
-    name = next(name for name in missing if name not in columns)
+            if all(name in columns for name in [*missing, *spaced]):
+                break
+    for name, written in spaced.items():
+        if name in columns or name in OWN:
+            raise UsageError(f"{written} has blanks in its braces", f"write {{{name}}}")
+    name = next((name for name in missing if name not in columns), None)
+    if name is None:
+        return
     there_are = dict.fromkeys([*OWN, *list(columns)[:_NAMES_SHOWN]])
     known = ", ".join(one_line(one, 40) for one in there_are)
     import difflib

@@ -15,6 +15,7 @@ from hypervisor.config.settings import Settings
 from hypervisor.intake.sources import lists
 from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is_json_lines
 from hypervisor.system.errors import BrokenFile
+from hypervisor.system.git import tracks
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line
 from hypervisor.tasks import formats, walk
@@ -49,7 +50,8 @@ def expand(
     tasks below the task of that id, in the order of their paths.
 
     What a list names outside of `root`, be it through a link, is held: a list may come with a
-    project. One of a batch directory (see `lists.may_lead_out`) may lead out; `lists_lead_out` says
+    project. So is what is named in the project where a link that git tracks leads out of it. A list
+    of a batch directory (see `lists.may_lead_out`) may lead out; `lists_lead_out` says
     it for all instead.
 
     A source that can't be read goes to `on_error` and the next one follows; without `on_error` the
@@ -150,6 +152,9 @@ class _Expander:
         return None if path is None or kind is None else (path, kind, name)
 
     def _path(self, path: str, spec: str) -> Iterator[Found]:
+        if (held := self._led_out(path, spec)) is not None:
+            yield held
+            return
         try:
             mode = os.stat(path).st_mode
             if stat.S_ISDIR(mode):
@@ -347,9 +352,30 @@ class _Expander:
             self._outside[folder] = is_outside(self._root, folder)
         return self._outside[folder] and path != self._root
 
+    def _led_out(self, path: str, spec: str) -> Found | None:
+        """Return what is held where `path` begins in the project, and a link that came with the
+        repository leads out of it: whoever names it need not know that. The user's own may."""
+        inside = os.path.relpath(path, self._root)
+        if inside.split("/")[0] in (os.pardir, os.curdir) or not is_outside(self._root, path):
+            return None
+        link = ""
+        for name in inside.split("/"):
+            link = os.path.join(link, name)
+            target = os.path.realpath(os.path.join(self._root, link))
+            if is_outside(self._root, target):
+                break
+        if not tracks(self._root, link):
+            return None
+        reason = f"{link} came with the repository, and leads out of the project, to {target}"
+        problem = Problem("held", "outside", reason, "name its target as a source to include it")
+        return Found(path, origin=spec, problem=problem)
+
     def _glob(self, spec: str) -> Iterator[Found]:
         found_any = False
         pattern = os.path.normpath(os.path.join(self._cwd, spec))
+        if (held := self._led_out(pattern, spec)) is not None:
+            yield held
+            return
         for found in walk.glob(pattern, self._root, self._settings.skip_folders):
             found_any = True
             yield from self._member(found._replace(origin=spec))

@@ -6,6 +6,7 @@ from hypervisor.ledger.options import Queue
 from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key
+from hypervisor.system.reading import NotReadable, read_start
 from hypervisor.system.state import State, shown
 from hypervisor.system.text import one_line
 from hypervisor.views.page.render import GENERATOR
@@ -32,12 +33,11 @@ def write(path: str, page: str) -> None:
 
 def _refuse_others(path: str) -> None:
     try:
-        with open(path, "rb") as there:
-            start = there.read(1000)
+        start = read_start(path, 1000)
     except FileNotFoundError:
         return
-    except IsADirectoryError:
-        raise UsageError(f"{one_line(path)} is a folder", "name a file for the page") from None
+    except NotReadable as error:
+        raise UsageError(f"{one_line(path)}: {error.what}", "name a file for the page") from None
     if GENERATOR.encode() not in start:
         raise UsageError(
             f"{one_line(path)} exists, and is not one of our pages",

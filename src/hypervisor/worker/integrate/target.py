@@ -14,7 +14,7 @@ from hypervisor.system.checkout import private_dir
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.git import Git, GitError, lock_of
 from hypervisor.system.remote import run_remote
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, prose
 from hypervisor.worker.branches.worktrees import PREFIX, common_dir
 
 # Another git may be at work in the checkout for so many seconds.
@@ -164,10 +164,10 @@ class Target:
             if time.monotonic() > until:
                 raise GitError("merge", said)
             time.sleep(0.1)
-        raise InTheWay(
-            f"{one_line(top, 200)} can't follow: {one_line(said or out, 400)}",
-            "commit or stash that, then run it again",
-        )
+        # Behind this git says what mends it, in words of its own.
+        what = prose((said or out).partition("\nPlease ")[0], 400)
+        mend = "move them away" if "untracked" in what else "commit or stash that"
+        raise InTheWay(f"{one_line(top, 200)} can't follow: {what}", f"{mend}, then run it again")
 
     def _checkouts(self) -> list[str]:
         """Return the tops of the working trees that have the branch checked out.
