@@ -86,10 +86,13 @@ class Rows(Format):
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return what a row says of its item, its `id` "" where it has none of its own; None for a
         row that is none. `status_class` gives the class of a status word."""
-        word = self.word(row)
+        columns = _columns(row)
+        name = "" if columns.name is None else _text(row[columns.name])
+        word = "" if columns.state is None else _text(row[columns.state])
+        if columns.flags and not word:
+            word = _ticked(row)
         state = self.state(row, word, status_class)
-        told = self.links(row)
-        parent, name = self.parent(row), self.name_of(row)
+        told, parent = self.links(row), self.parent(row)
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
@@ -117,11 +120,6 @@ class Rows(Format):
                 return told.split("\n", 1)[0]
         return ""
 
-    def word(self, row: Row) -> str:
-        """Return the status as written, "" for none."""
-        key = _columns(row).state
-        return (_text(row[key]) if key is not None else "") or _ticked(row)
-
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state."""
         if _ticked(row):
@@ -132,15 +130,10 @@ class Rows(Format):
     def links(self, row: Row) -> Dependencies:
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
-        links = _columns(row).links
-        if not links or not self.name_of(row):
+        columns = _columns(row)
+        if not columns.links or columns.name is None or not _text(row[columns.name]):
             return _NO_LINKS
-        return in_row({key: row[key] for key in links})
-
-    def name_of(self, row: Row) -> str:
-        """Return what other rows may call this one, "" for nothing."""
-        key = _columns(row).name
-        return "" if key is None else _text(row[key])
+        return in_row({key: row[key] for key in columns.links})
 
     def parent(self, row: Row) -> str:
         """Return the id of the item that this is a part of, "" for none."""
