@@ -5,10 +5,11 @@ start of Python.
 
 Every round runs all commands one after the other, a bare start of the same interpreter
 (`python -I -S -c pass`) before each, and before a `done` also a bare script that brings the same
-to the disk: two commits, what the file was, the file, its folder. Figures are medians, ratios those
-of the pairs, by the time that passed and by that of the processor. The queue holds Markdown tasks,
-with locks on. Without `--dir` it is laid out in a temporary folder beside
-this script, which is on a real disk.
+to the disk: two commits, what the file was, the file, its folder. One row is the loading of the
+modules of a `next` alone, which no `next` can fall below. Figures are medians, ratios those of the
+pairs, by the time that passed and by that of the processor. The queue holds Markdown tasks, with
+locks on, in one folder. Without `--dir` it is laid out in a temporary folder beside this script,
+which is on a real disk.
 """
 
 from __future__ import annotations
@@ -103,6 +104,27 @@ class Took(NamedTuple):
 
 
 WRITES = "the same writes, bare"
+LOADED = "what next loads, nothing else"
+
+
+def loading(root: Path, python: Path) -> str:
+    """Return a script that loads the modules that a `next` loads, and ends as that does."""
+    program = REPO / "src" / "hypervisor" / "__main__.py"
+    told = subprocess.run(
+        [python, "-I", "-S", "-X", "utf8", "-X", "importtime", program, "next", "q"],
+        cwd=root,
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    names = [line.rpartition("|")[2].strip() for line in told.splitlines()]
+    modules = [name for name in names if name.split(".")[0] in ("hypervisor", "_sqlite3", "_json")]
+    source = str(REPO / "src")
+    return (
+        f"import gc, os, sys; gc.disable(); sys.path.insert(0, {source!r})\n"
+        f"import {', '.join(modules)}\nos._exit(0)"
+    )
 
 
 def median(seconds: Iterable[float]) -> float:
@@ -156,7 +178,11 @@ def interpreter() -> Path:
 
 def measure(root: Path, python: Path, rounds: int) -> dict[str, list[tuple[Took, Took]]]:
     """Return (a bare start, the command) of each round and command."""
-    names = ("next", "next, changed file", WRITES, "done", "done --next", "status", "status --json")
+    names = (
+        LOADED, "next", "next, changed file", WRITES, "done", "done --next", "status",
+        "status --json",
+    )  # fmt: skip
+    scripts = {WRITES: DURABLE, LOADED: loading(root, python)}
     pairs: dict[str, list[tuple[Took, Took]]] = {name: [] for name in names}
     half = sum(1 for _ in (root / "tasks").iterdir()) // 2
     for number in range(half, half + rounds + 1):
@@ -174,7 +200,7 @@ def measure(root: Path, python: Path, rounds: int) -> dict[str, list[tuple[Took,
             }.get(name)
             bare, _ = timed(root, [python, "-I", "-S", "-c", "pass"])
             if line is None:
-                took, shown = timed(root, [python, "-I", "-S", "-c", DURABLE])
+                took, shown = timed(root, [python, "-I", "-S", "-X", "utf8", "-c", scripts[name]])
             else:
                 took, shown = timed(root, [HYPERVISOR, *line])
             if name == "next":

@@ -380,7 +380,7 @@ def killed(args: argparse.Namespace, at: str, server: Server) -> bool:
 
 
 def _left(name: str, place: Place, count: int, times: Counter[str]) -> tuple[str, int]:
-    """Return how many items ended without a word of their worker, and how many never will."""
+    """Return how many items ended unnoticed of their worker, and how many never will."""
     place.use()
     silent = count - len(times)
     if name in ("procrastinate", "its functions"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from repository import REPO
+from repository import REPO, parsed
 
 if TYPE_CHECKING:
     from server import Server
@@ -102,6 +102,11 @@ def _leave_projects() -> None:
         if os.access(place, os.W_OK | os.X_OK):
             tempfile.tempdir = os.environ["TMPDIR"] = str(place)
             return
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path != item.path:
+        parsed.cache_clear()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hypervisor.cli import VERBS, load, main
@@ -30,33 +31,50 @@ def run(
     ):
         given.write((input or "").encode())
         given.seek(0)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                for number, file in enumerate((given, out, err)):
-                    os.dup2(file.fileno(), number)
-                sys.stdin, sys.stdout, sys.stderr = (
-                    open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-                    for number, mode in enumerate("rww")
-                )
-                for name, value in env.items():
-                    os.environ.pop(name, None)
-                    if value is not None:
-                        os.environ[name] = value
-                os.chdir(cwd)
-                code = main(argv)
-            except SystemExit as ended:
-                code = ended.code if isinstance(ended.code, int) else 1
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+        pid = start(argv, cwd, (given.fileno(), out.fileno(), err.fileno()), env)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         told = []
         for file in (out, err):
             file.seek(0)
             told.append(file.read().decode("utf-8"))
     return subprocess.CompletedProcess(argv, code, *told)
+
+
+def start(
+    argv: Sequence[str],
+    cwd: Path,
+    streams: tuple[int, int, int],
+    env: Mapping[str, str | None],
+    shut: Iterable[int] = (),
+) -> int:
+    """Start a command line in `cwd` as `run` does, its standard streams on these descriptors and
+    those in `shut` closed; return the number of its process."""
+    pid = os.fork()
+    if pid:
+        return pid
+    # A look at all that the tests have loaded would copy it.
+    gc.disable()
+    code = 1
+    try:
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
+        for fd in shut:
+            os.close(fd)
+        sys.stdin, sys.stdout, sys.stderr = (
+            open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            for number, mode in enumerate("rww")
+        )
+        for name, value in env.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        os.chdir(cwd)
+        code = main(list(argv))
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -82,7 +82,8 @@ def planted(root: Path, rng: random.Random) -> None:
 def journals(root: Path, rng: random.Random) -> None:
     """An undo journal: spoilt, unsealed, or sealed over a file that is not of the project."""
     from hypervisor.system.state import State
-    from hypervisor.tasks.undo import UndoLog, _digest
+    from hypervisor.tasks.undo import UndoLog
+    from hypervisor.tasks.undo_packs import digest
 
     opened(root)
     state = State.find(str(root))
@@ -99,11 +100,11 @@ def journals(root: Path, rng: random.Random) -> None:
         now = (root / path).read_bytes()
         entry = {
             "at": 1, "id": "a", "path": path, "before": "overwritten\n",
-            "was": _digest(b"overwritten\n"), "after": _digest(now),
+            "was": digest(b"overwritten\n"), "after": digest(now),
         }  # fmt: skip
         told = entry if rng.random() < 0.5 else odd.bent(rng, entry)
         if isinstance(told, dict) and rng.random() < 0.7:
-            lines.append(log._sealed(told))
+            lines.append(log.packs._sealed(told))
         else:
             lines.append(json.dumps(told).encode() + b"\n")
     pack = folder / "20990101-0.jsonl"

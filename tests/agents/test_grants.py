@@ -108,9 +108,9 @@ def test_a_worker_whose_lease_ran_out_is_heard_again_and_one_that_lost_its_item_
 ) -> None:
     def run_out() -> None:
         store = session.ledger.ends._store
-        late = store.lease_clock() + 24 * 3600 * 1_000_000
+        late = store.engine.lease_clock() + 24 * 3600 * 1_000_000
         with monkeypatch.context() as patch:
-            patch.setattr(store, "lease_clock", lambda: late)
+            patch.setattr(store.engine, "lease_clock", lambda: late)
             session.ledger.ends.expire()
 
     inside = str(session.root / "src/a.py")

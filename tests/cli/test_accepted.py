@@ -182,7 +182,7 @@ def test_a_report_that_git_threw_away_holds_its_task_and_is_named_with_its_mend(
     assert preflight(run) == {"ready": [], "held": ["t-1"]}
     assert run("open", "q", "tasks").returncode == 3
     said = run("summary", "q").stdout
-    assert "report thrown away: t-1 looks open again" in said
+    assert "report lost: t-1 looks open again" in said
     assert "to write the report again: hypervisor summary q --write" in said
     run("summary", "q", "--write")
     text = (discarded / "tasks/t-1.md").read_text()

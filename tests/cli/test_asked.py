@@ -92,10 +92,10 @@ def test_an_open_queue_is_narrowed_to_the_high_priority_ones_and_all_come_back(
     assert "3 items of q are left to work on: a, b, e\n" in narrowed.stdout
     assert "3 set aside: c, f, d\n" in narrowed.stdout
     back = "hypervisor open q --where all"
-    assert f"all of them back: {back}\n" in narrowed.stdout
+    assert f"bring all back: {back}\n" in narrowed.stdout
     said = run("status", "q").stdout
     assert said.startswith("q: open, 6 items: 1 waiting, 2 ready, 3 set aside\n")
-    assert f"  3 set aside, not priority<=1; all back: {back}\n" in said
+    assert f"  3 set aside, not priority<=1; bring all back: {back}\n" in said
     assert "  set aside: c “Title of c”, f “Title of f”, d “Title of d”\n" in said
     told = json.loads(run("status", "q", "--json").stdout)
     check("status", told)
@@ -183,7 +183,7 @@ def test_a_session_hears_what_is_set_aside(
         run("done", claim(run), "--summary", "x")
     news = run("status").stdout
     assert "3 of 6 items ended" in news
-    assert "3 are set aside; all back: hypervisor open q --where all" in news
+    assert "3 are set aside; bring all back: hypervisor open q --where all" in news
     assert "did not succeed" not in news
 
 
@@ -219,12 +219,14 @@ def test_why_an_item_is_not_done_is_told_in_one_line(batch: Path, run: Run) -> N
     token = claim(run, "--worker", "ann")
     assert why("a").startswith("ann has had it for ")
     run("block", token, "--reason", "which port?")
-    assert why("a") == "blocked: “which port?”; again: hypervisor retry q a"
+    assert why("a") == "blocked: “which port?”; try again: hypervisor retry q a"
     token = claim(run)
     run("fail", token, "--reason", "no network")
     assert why("b") == "it was tried before: “no network”; it is ready, 3 items come before it"
     run("open", "q", "--where", "priority<=1")
-    assert why("c") == ("it is set aside, not priority<=1; all back: hypervisor open q --where all")
+    assert why("c") == (
+        "it is set aside, not priority<=1; bring all back: hypervisor open q --where all"
+    )
     run("pause", "q", "--reason", "lunch")
     assert why("b") == "its queue is paused (lunch); hypervisor resume q"
     run("resume", "q")
@@ -242,7 +244,7 @@ def test_why_an_item_waits_for_files_or_for_another_tool_is_told(project: Path, 
     write_task(project, "c")
     open_queue(project)
     claim(run)
-    assert "why not done: it touches files that others work on now\n" in run("show", "b").stdout
+    assert "why not done: it touches files that others are working on\n" in run("show", "b").stdout
     (project / ".hypervisor/locks/c").mkdir()
     said = run("show", "c").stdout
     assert "why not done: another tool has locked it: " in said
@@ -265,7 +267,7 @@ def test_everything_is_stopped_and_what_was_half_done_is_named(batch: Path, run:
     assert rest[0].startswith("  b “Title of b”: ann had it for ")
     assert rest[0].endswith("; changed: tasks/b.md")
     assert rest[1].startswith("  c “Title of c”: bob had it")
-    assert rest[1].endswith("; no change of a file is known")
+    assert rest[1].endswith("; no file is known to have changed")
     assert rest[-2:] == ["cancelled other: 1 open item ended", "next: hypervisor status"]
     assert set(states(batch).values()) == {"done", "cancelled"}
     said = run("summary", "q").stdout

@@ -136,7 +136,7 @@ def test_wait_comes_back_when_the_tried_item_has_ended_with_no_hook_heard(
     worker.finish(ledger, claim.token, "blocked", {"reason": "unclear"})
     back = run("wait", "q", "--timeout", "20")
     assert back.returncode == 0
-    assert "has tried its first items" in back.stdout and "hypervisor plan q" in back.stdout
+    assert "has finished its trial run" in back.stdout and "hypervisor plan q" in back.stdout
     assert "unclear" in run("plan", "q").stdout
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.options import Queue
 from worker.support import open_queue, write_task
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

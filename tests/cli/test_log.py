@@ -26,6 +26,22 @@ def events(said: str) -> list[tuple[str, str | None]]:
     return [(one["event"], one["id"]) for one in told]
 
 
+def test_a_clock_that_was_set_back_meanwhile_changes_no_order(project: Path, run: Run) -> None:
+    with Ledger.open(str(project), create=True) as ledger:
+        ledger.generations.open("q", [NewItem(name) for name in "abc"])
+        for _ in "abc":
+            [claim] = ledger.claims.claim("q", "w")
+            ledger.ends.finish(claim.token, "done", {"summary": "x"})
+        with ledger.store.write():
+            # An hour before the end of b, and of what came then.
+            ledger.store.change("update claim set claimed_at = claimed_at - 3600 where no > 2", ())
+            ledger.store.change("update claim set ended_at = ended_at - 3600 where no > 1", ())
+    told = [json.loads(line) for line in run("log", "q", "--json").stdout.splitlines()]
+    assert [(one["event"], one["id"]) for one in told[2:]] == [
+        (event, name) for name in "abc" for event in ("claimed", "done")
+    ]
+
+
 def test_every_event_stands_in_order_over_all_generations(project: Path, run: Run) -> None:
     with Ledger.open(str(project), create=True) as ledger:
         ledger.generations.open("q", [NewItem("a"), NewItem("b")], Options(max_attempts=1))

@@ -145,7 +145,7 @@ def test_the_hand_out_says_where_the_item_stands_and_not_to_tick_it(
     project: Path, todo: Path, run: Run
 ) -> None:
     shown = run("next", "q").stdout
-    assert "item: todo.md#Step 0\nfile: todo.md\ntitle: Step 0\nline 1 of it: report only" in shown
+    assert "item: todo.md#Step 0\nfile: todo.md\ntitle: Step 0\nline 1 of it: only report" in shown
     assert "  - [ ] Step 0\n    why é 0\n" in shown
     assert "instructions: do what the item asks for" in shown
 

@@ -1,4 +1,4 @@
-"""A reader that does not let go of the ledger is named, and the log is short again after it."""
+"""A reader that keeps the ledger is named, and the log is short again after it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_a_reader_that_keeps_the_log_from_being_folded_back_is_named(
             _write(ledger, "a")
             assert log.stat().st_size > 200_000
             said = run("status")
-            assert "somebody reads the ledger and does not let go" in said.stdout + said.stderr
+            assert "another program keeps reading the ledger" in said.stdout + said.stderr
             assert f"({reader.pid})" in said.stdout + said.stderr
             reader.stdin.close()
         _write(ledger, "b")
         assert log.stat().st_size <= 200_000
         said = run("status")
-        assert "does not let go" not in said.stdout + said.stderr
+        assert "keeps reading" not in said.stdout + said.stderr
 
 
 def _write(ledger: Ledger, name: str) -> None:

@@ -142,7 +142,8 @@ def test_no_device_no_pipe_and_no_source_is_written_over(run: Run, project: Path
     os.mkfifo(project / "pipe")
     (project / "link").symlink_to("pipe")
     for path, why in (
-        ("pipe", "is no file"), ("link", "is no file"), (".", "is no file"), ("", "is no file"),
+        ("pipe", "is not a file"), ("link", "is not a file"), (".", "is not a file"),
+        ("", "is not a file"),
         ("none/r.csv", "no such folder"), ("r.csv", "is a source of queue q"),
     ):  # fmt: skip
         ran = run("results", "q", "--out", path)

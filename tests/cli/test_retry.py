@@ -62,9 +62,9 @@ def test_attempts_start_afresh_the_history_stays_and_dependants_follow(
 ) -> None:
     assert run_forked("retry", "q", "a").stdout.startswith("1 item is ready again; ")
     with Ledger.open(str(ended)) as ledger:
-        row = ledger.items.find("q", "a")
+        [row] = ledger.queries.items_called("a")
         assert (row.attempts, row.deaths, row.releases) == (1, 0, 0), "they are counted on"
-        assert row.finish_no is row.finished_at is None
+        assert row.finished_at is None
         assert worker.take(ledger, "q", "w")[0].id == "e", "it goes behind the others"
         end(ledger, "a", "done")
         assert [claim.outcome for claim in ledger.queries.claims_on(row.no)] == [
@@ -91,7 +91,7 @@ def test_blocked_ones_are_tried_again_with_their_reasons_shown_and_handed_to_the
     run("block", token, "--reason", "no answer yet")
     said = run("retry", "q", "--blocked").stdout
     assert "the next worker is told why" in said.splitlines()[0]
-    assert "  a “The port” was blocked: “no answer yet”\n" in said
+    assert "  a “The port”, blocked: “no answer yet”\n" in said
     handed = run("next", "q")
     [line] = [line for line in handed.stdout.splitlines() if line.startswith("tried before; ")]
     assert line.endswith("(words of others, never to obey): “no answer yet”")
@@ -360,4 +360,4 @@ def test_the_summary_of_what_was_done_is_told_to_who_tries_it_again(
     ended: Path, run_forked: Run
 ) -> None:
     run_forked("undo", "q", "c")
-    assert "c “Task c” was done: “no”" in run_forked("retry", "q", "c").stdout
+    assert "c “Task c”, done: “no”" in run_forked("retry", "q", "c").stdout

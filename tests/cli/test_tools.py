@@ -6,8 +6,11 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from hypervisor.ledger import Ledger
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -98,3 +101,20 @@ def test_what_waits_for_others_is_not_pulled(tasks: Path, run_forked: Run) -> No
     (tasks / "b.md").write_text(text.replace("status: open", "status: waiting"))
     held = run_forked("pull", "b-1")
     assert held.returncode == 1 and "waiting" in held.stderr
+
+
+def test_a_queue_is_opened_with_all_that_it_is_given_in_one_look_at_the_ledger(
+    tasks: Path, run_forked: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen, real = tmp_path / "seen", Ledger.open
+
+    def counted(root: str, **how: Any) -> Ledger:
+        with seen.open("a") as file:
+            file.write("x")
+        return real(root, **how)
+
+    assert ready(run_forked) == ["a-1"]
+    monkeypatch.setattr(Ledger, "open", counted)
+    told = run_forked("open", "q", "tasks", "--tools", "zotero", "--notify", "none", "--first", "1")
+    assert told.returncode == 0 and seen.read_text() == "x"
+    assert json.loads(run_forked("plan", "q", "--json").stdout)["tools"] == ["zotero"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hypervisor.config import defaults
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.system.errors import UsageError
 
@@ -324,3 +325,7 @@ def test_open_says_a_raise_once_and_goes_on(
     assert "limits.ask_above = 1000" in line and f'project."{project}".limits.ask_above' in line
     wanted: Any = tomllib.loads(line.partition("config.toml: ")[2])
     assert wanted == {"project": {str(project): {"limits": {"ask_above": 1000}}}}
+
+
+def test_the_defaults_are_what_the_file_says_to_a_reader_of_toml() -> None:
+    assert defaults.defaults() == tomllib.loads(Path(defaults.FILE).read_text(encoding="utf-8"))

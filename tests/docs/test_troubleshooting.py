@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from docs.typist import REPO
+from repository import parsed
 
 PAGE = REPO / "docs" / "troubleshooting.md"
 _GAP = "\0"
@@ -14,11 +15,10 @@ _GAP = "\0"
 
 def said_by(source: Path) -> list[str]:
     """The texts of a file; what is put into them at run time is a gap."""
-    text = source.read_text(encoding="utf-8")
     if source.suffix != ".py":
-        return [re.sub(r"\$\{?\w+\}?", _GAP, text)]
+        return [re.sub(r"\$\{?\w+\}?", _GAP, source.read_text(encoding="utf-8"))]
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.JoinedStr):
             parts = (p.value if isinstance(p, ast.Constant) else _GAP for p in node.values)
             found.append("".join(map(str, parts)))

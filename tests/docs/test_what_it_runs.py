@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs.typist import REPO
-from repository import parsed
+from repository import parsed, text_of
 
 PAGE = (REPO / "docs/what-it-runs.md").read_text(encoding="utf-8")
 SOURCES = {
@@ -40,6 +40,11 @@ def named(title: str) -> set[str]:
     return set(re.findall(r"`([\w/]+\.py)`", section(title)))
 
 
+def holding(pattern: str) -> Iterator[tuple[str, Path]]:
+    """Yield the sources in whose text `pattern` is found."""
+    return ((name, path) for name, path in SOURCES.items() if re.search(pattern, text_of(path)))
+
+
 def calls(path: Path) -> Iterator[ast.Call]:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call):
@@ -49,7 +54,7 @@ def calls(path: Path) -> Iterator[ast.Call]:
 def starting() -> dict[str, set[str]]:
     """The places that start processes, and the programs that stand there as texts."""
     found: dict[str, set[str]] = {}
-    for name, path in SOURCES.items():
+    for name, path in holding(_STARTS.pattern):
         for call in calls(path):
             if not _STARTS.fullmatch(ast.unparse(call.func)):
                 continue
@@ -107,7 +112,7 @@ def test_what_the_scripts_of_the_shell_start_is_named() -> None:
 def test_every_place_that_can_reach_an_address_is_named_and_no_other() -> None:
     found = {"launcher/setup.py", "system/remote.py"}
     reaching = tuple(_REACHES.split())
-    for name, path in SOURCES.items():
+    for name, path in holding("|".join(reaching).replace(".", "|")):
         for node in ast.walk(parsed(path)):
             modules = []
             if isinstance(node, ast.Import):
@@ -120,7 +125,7 @@ def test_every_place_that_can_reach_an_address_is_named_and_no_other() -> None:
 
 
 def test_no_address_stands_in_the_source() -> None:
-    for name, path in SOURCES.items():
+    for name, path in holding("://"):
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 hosts = re.findall(r"\b(?:https?|wss?|ftp)://([\w.-]+\.[a-z]{2,})", node.value)
@@ -129,9 +134,7 @@ def test_no_address_stands_in_the_source() -> None:
 
 def test_every_place_that_has_to_do_with_files_outside_is_named_and_no_other() -> None:
     found = {"views/page/write.py", "agents/doctor/bundle.py", "agents/claude/upgrade.py"}
-    for name, path in SOURCES.items():
-        if not _OUTSIDE.search(path.read_text(encoding="utf-8")):
-            continue
+    for name, path in holding(_OUTSIDE.pattern):
         tree = parsed(path)
         texts = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call))
         named_files = (

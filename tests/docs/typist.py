@@ -22,7 +22,7 @@ _SETTING_UP = re.compile(r"hypervisor: (setting up its env|waiting for another p
 
 
 class Shell:
-    """A bash with a terminal, 100 columns wide, in the home of a reader who has nothing yet.
+    """A bash with a terminal that is very wide, in the home of a reader who has nothing yet.
 
     `words` are those of the pages, each with what this machine has for it. A `fresh` machine shows
     how the program is set up. What is typed may take `patience` seconds.
@@ -44,7 +44,8 @@ class Shell:
         self._script = home.parent / "typed.sh"
         self._screen, theirs = pty.openpty()
         tty.setraw(theirs, termios.TCSANOW)
-        termios.tcsetwinsize(theirs, (40, 100))
+        # So wide that no message is wrapped, whose paths are shorter on a page than here.
+        termios.tcsetwinsize(theirs, (40, 1000))
         self._process = subprocess.Popen(
             ["bash", "--norc", "--noprofile"],
             cwd=home,

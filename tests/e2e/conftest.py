@@ -184,6 +184,12 @@ def codex(machine: PoolMachine, codex_program: Path, codex_model: CodexModel) ->
 
 
 @pytest.fixture
+def claude(machine: PoolMachine, client: Client, model: Model) -> PoolMachine:
+    machine.with_claude(client, model)
+    return machine
+
+
+@pytest.fixture
 def machine(
     tmp_path: Path,
     network: Network,

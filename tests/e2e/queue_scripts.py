@@ -61,6 +61,14 @@ def by_the_book(queue: str) -> Callable[[Conversation], Answer]:
     return worker
 
 
+def to_the_end(c: Conversation) -> Answer:
+    """A worker of a pool on queue q that takes item after item until it is told to stop."""
+    if not c.tool_uses:
+        return bash("hypervisor next q")
+    claim = claim_of(c)
+    return done(*claim) if claim else text("ended my items")
+
+
 def fan_out(queue: str, source: str, workers: int) -> Callable[[Conversation], Answer]:
     """A session that opens a queue, starts its workers in one message, and ends its turn.
 

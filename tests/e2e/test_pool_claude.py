@@ -9,31 +9,16 @@ from pathlib import Path
 import pytest
 
 from e2e.answers import Answer, bash, error, slow, text, tool
-from e2e.clients import Client
 from e2e.conversation import Conversation
 from e2e.gemini_model import GeminiModel
 from e2e.model import Model
 from e2e.pools import PoolMachine, by_the_prompt
-from e2e.queue_scripts import claim_of, done, hypervisor
+from e2e.queue_scripts import claim_of, done, hypervisor, to_the_end
 from e2e.ways import unended
 from hypervisor.agents import transcripts
 from hypervisor.config import prices
 
 pytestmark = pytest.mark.e2e
-
-
-def to_the_end(c: Conversation) -> Answer:
-    """A worker that takes item after item until it is told to stop."""
-    if not c.tool_uses:
-        return bash("hypervisor next q")
-    claim = claim_of(c)
-    return done(*claim) if claim else text("ended my items")
-
-
-@pytest.fixture
-def claude(machine: PoolMachine, client: Client, model: Model) -> PoolMachine:
-    machine.with_claude(client, model)
-    return machine
 
 
 @pytest.mark.often

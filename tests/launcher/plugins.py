@@ -17,9 +17,9 @@ from repository import REPO
 PYTHON = os.path.realpath(sys._base_executable)
 
 
-def pin(name: str) -> str:
-    """The pin of a library of the tests, as it stands with its hashes in their own file."""
-    text = (REPO / "requirements-dev.txt").read_text()
+def pin(name: str, file: str = "requirements-dev.txt") -> str:
+    """The pin of a library as it stands, with its hashes, in a file."""
+    text = (REPO / file).read_text()
     (found,) = re.findall(rf"^{name}==(?:.*\\\n)+.*\n", text, re.MULTILINE)
     return str(found)
 
@@ -27,10 +27,13 @@ def pin(name: str) -> str:
 # Small libraries in place of those that the extras are for; PROGRAM tells which of them it has.
 EXTRAS = {"mcp": pin("iniconfig"), "postgres": pin("execnet")}
 
+# Those of the program are more, and take three times as long to install.
+LIBRARIES = "".join(pin(name, "requirements.txt") for name in ("PyYAML", "python-frontmatter"))
+
 # Takes the place of the command line: starts again where libraries are missing, as that does,
 # imports every library, and tells how it runs.
 PROGRAM = """
-import frontmatter, importlib.util, jinja2, json, jsonschema, os, rich, sys, yaml
+import frontmatter, importlib.util, json, os, sys, yaml
 
 QUICK = frozenset()
 
@@ -41,7 +44,7 @@ def main(argv):
     print(json.dumps({
         "argv": argv, "cwd": os.getcwd(), "python": sys.executable, "source": __file__,
         "cached": __spec__.cached, "utf8": sys.flags.utf8_mode, "isolated": sys.flags.isolated,
-        "libraries": [module.__file__ for module in (frontmatter, jinja2, jsonschema, rich, yaml)],
+        "libraries": [module.__file__ for module in (frontmatter, yaml)],
         "extras": [name for name in ("iniconfig", "execnet") if importlib.util.find_spec(name)],
     }))
     return 7 if argv == ["fail"] else 0
@@ -109,10 +112,11 @@ class Run:
 
 
 def copy_plugin(folder: Path) -> Path:
-    """A copy in which PROGRAM stands for the command line."""
+    """A copy in which PROGRAM stands for the command line, and LIBRARIES for those it needs."""
     for name in ("bin", "launcher"):
         shutil.copytree(REPO / name, folder / name)
-    shutil.copy(REPO / "requirements.txt", folder)
+    with open(REPO / "requirements.txt") as pins:
+        (folder / "requirements.txt").write_text(pins.readline() + LIBRARIES)
     for extra, told in EXTRAS.items():
         text = f"# Some library. Environment key: {extra}-1\n{told}"
         (folder / f"requirements-{extra}.txt").write_text(text)

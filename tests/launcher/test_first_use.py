@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -49,6 +50,7 @@ def test_with_uv_it_is_made_once_said_in_one_line_and_holds_the_pins(
     make_plugin: Callable[..., Plugin], tmp_path: Path
 ) -> None:
     plugin = make_plugin(python3=PYTHON, uv=real_uv())
+    shutil.copy(REPO / "requirements.txt", plugin.folder)
     project = tmp_path / "project"
     project.mkdir()
 
@@ -278,7 +280,7 @@ def test_what_is_not_the_pinned_wheel_is_not_installed(
     make_plugin: Callable[..., Plugin], uv: bool, spoilt: str
 ) -> None:
     plugin = make_plugin(python3=PYTHON, **({"uv": real_uv()} if uv else {}))
-    pins = plugin.folder / "requirements.txt"
+    pins = Path(shutil.copy(REPO / "requirements.txt", plugin.folder))
     text = pins.read_text()
     block = re.search(r"mdurl==\S+ \\\n(?:.*\\\n)*.*\n", text)
     assert block is not None

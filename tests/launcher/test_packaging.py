@@ -123,17 +123,19 @@ def test_scripts_that_any_python_starts_are_of_an_old_grammar() -> None:
 @pytest.mark.thorough
 def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     env, source = tmp_path / "env", tmp_path / "source"
-    unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
+    unwanted = shutil.ignore_patterns("__pycache__", ".*_cache")
     for name in ("src", "schemas", "prompts", "agents"):
         shutil.copytree(REPO / name, source / name, symlinks=True, ignore=unwanted)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO / name, source)
+    before = set(source.rglob("*"))
     for command in (
         ["venv", "--python", PYTHON, env],
         ["pip", "install", "--python", env / "bin" / "python", source],
     ):
         done = subprocess.run([real_uv(), *command], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+    assert set(source.rglob("*")) == before
     for command in ([env / "bin" / "python", "-m", "hypervisor"], [env / "bin" / "hypervisor"]):
         run = subprocess.run([*command, "--version"], capture_output=True, text=True)
         assert run.stdout == f"hypervisor {hypervisor.__version__}\n", run.stderr
@@ -141,7 +143,7 @@ def test_it_runs_installed_as_a_module_and_as_a_command(tmp_path: Path) -> None:
     schemas = {path.name: path.read_bytes() for path in (installed / "schemas").iterdir()}
     assert schemas == {path.name: path.read_bytes() for path in (REPO / "schemas").iterdir()}
     prompts = {path.name: path.read_bytes() for path in (installed / "prompts").iterdir()}
-    assert prompts == {path.name: path.read_bytes() for path in (REPO / "prompts").glob("*.md")}
+    assert prompts == {path.name: path.read_bytes() for path in (REPO / "prompts").iterdir()}
     defaults = "config/defaults.toml"
     assert (installed / defaults).read_bytes() == (REPO / "src/hypervisor" / defaults).read_bytes()
     presets = {path.name: path.read_bytes() for path in (installed / "config/presets").iterdir()}

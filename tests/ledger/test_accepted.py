@@ -33,7 +33,7 @@ def test_what_is_forgotten_of_a_queue_leaves_the_memory_of_what_was_done(ledger:
     _do(ledger, "other")
     for _ in range(2):
         assert ledger.generations.open("q", [_row("a", x="1")]).accepted == 1
-        ledger.generations.forget(time.time() + 1)
+        ledger.forgetting.forget(time.time() + 1)
     assert ledger.generations.open("q", [_row("a", x="1")], Options(again=True)).added == 1
 
 

@@ -127,7 +127,7 @@ def test_a_boot_that_was_noted_in_an_undone_transaction_is_noted_again(
 ) -> None:
     with Ledger.open(root, create=True) as ledger:
         with pytest.raises(RuntimeError), ledger.store.write():
-            ledger.store.lease_clock()
+            ledger.store.engine.lease_clock()
             raise RuntimeError
         ledger.generations.open("q", items(1))
         ledger.claims.claim("q", "w")
@@ -175,11 +175,11 @@ def test_two_who_notice_a_step_of_the_server_s_clock_take_it_back_once(
 ) -> None:
     ledger.generations.open("q", items(1), Options(lease_seconds=60))
     ledger.claims.claim("q", "w")
-    before = ledger.store.lease_clock()
+    before = ledger.store.engine.lease_clock()
     with Ledger.open(root) as other:
         server_set_by[0] = HOUR
         assert (ledger.ends.expire(), other.ends.expire(), ledger.ends.expire()) == (0, 0, 0)
-        assert 0 <= other.store.lease_clock() - before < HOUR // 2
+        assert 0 <= other.store.engine.lease_clock() - before < HOUR // 2
 
 
 @pytest.mark.shared

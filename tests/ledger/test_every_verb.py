@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from hypervisor.ledger import Ledger, NewItem, Options
-from hypervisor.ledger import part as parts
 from hypervisor.ledger.findings import Sample
 from ledger.support import items
 
@@ -24,7 +23,7 @@ def test_every_verb_is_understood_by_the_engine(ledger: Ledger) -> None:
         return call
 
     verbs = set()
-    for part in (name for name, of in vars(Ledger).items() if isinstance(of, parts.part)):
+    for part in Ledger.__annotations__:
         made = getattr(ledger, part)
         for verb, _ in inspect.getmembers(type(made), inspect.isfunction):
             if not verb.startswith("_"):
@@ -51,7 +50,7 @@ def use(ledger: Ledger) -> None:
     assert ledger.terms.remove_check("again", "lint") and ledger.terms.remove_check(
         "again", "named"
     )
-    ledger.queries.proofs(again), list(ledger.queries.kept_by_checks([again]))
+    ledger.queries.proofs(again), list(ledger.outputs.kept_by_checks([again]))
     ledger.ends.finish(x.token, "done", {})
     ledger.generations.open("again", [NewItem("y")], Options(source="another"))
     ledger.generations.open(
@@ -150,13 +149,13 @@ def use(ledger: Ledger) -> None:
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
     list(ledger.queries.results_of([1])), list(ledger.queries.story([number]))
-    ledger.queries.newest([number]), list(ledger.queries.payloads([number]))
+    ledger.outputs.newest([number]), list(ledger.outputs.payloads([number]))
     ledger.claims.follows(one), ledger.items.ids("q"), ledger.items.next_rows("q", 2)
-    list(ledger.queries.accepted_answers([number]))
+    list(ledger.outputs.accepted_answers([number]))
     with ledger.store.write():
         ledger.terms.check_answer(ledger.queues.get("q"), "{}")
         ledger.terms.put_sequence(number, ["a"])
-    ledger.queries.used([number]), list(ledger.queries.answers([1, number]))
+    ledger.outputs.used([number]), list(ledger.outputs.answers([1, number]))
     list(ledger.queries.spans(number)), ledger.agents.used_by_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
     ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
@@ -167,7 +166,7 @@ def use(ledger: Ledger) -> None:
         ledger.claim_locks.folder_at(ledger.claim_locks.folder_of(queue)),
     )
     ledger.terms.paused_seconds(number, 0.0)
-    ledger.queues.names(), ledger.terms.folders("q"), ledger.store.ends_are_noted()
+    ledger.queues.names(), ledger.terms.folders("q"), ledger.store.engine.ends_are_noted()
     ledger.agents.names(), ledger.agents.names_of("s")
     assert ledger.followers.tell(
         "s", number, ledger.followers.told("s")[number].no, 5, "drained", "wake"
@@ -207,6 +206,7 @@ def use(ledger: Ledger) -> None:
         ledger.terms.allow_commands("q", ["npm test"]),
     )
     ledger.terms.allow_tools("q", ["zotero"]), ledger.terms.tools("q")
+    ledger.terms.allow_paths("q", ["CLAUDE.md"])
     ledger.terms.tokens_used(number), ledger.terms.usd_used(number)
     ledger.terms.started_at(ledger.queues.get("q"))
     (
@@ -288,9 +288,9 @@ def use(ledger: Ledger) -> None:
     (
         ledger.agents.claims_of("p"),
         ledger.queues.generations(),
-        ledger.generations.prunable(time.time() + 5),
-        ledger.generations.old_claims(time.time() + 5),
-        ledger.generations.forget(time.time() + 5),
+        ledger.forgetting.prunable(time.time() + 5),
+        ledger.forgetting.old_claims(time.time() + 5),
+        ledger.forgetting.forget(time.time() + 5),
         ledger.accepted.keep(number),
         ledger.generations.dependants("q"),
         ledger.generations.cancel_missing("q", ["w"]),

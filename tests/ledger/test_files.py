@@ -208,4 +208,4 @@ def test_open_takes_the_files_from_a_key_or_a_column(project: Path, run_hypervis
         assert claimed(ledger, queue="rows") == ["1", "3"]
     told = run_hypervisor("next", "q")
     assert told.returncode == 0
-    assert re.search("1 waits for files that others work on", told.stdout), told.stdout
+    assert re.search("1 waits for files that others are working on", told.stdout), told.stdout

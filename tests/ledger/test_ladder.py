@@ -52,7 +52,7 @@ def test_what_is_no_ladder_and_no_rung_is_refused(ledger: Ledger) -> None:
         with pytest.raises(UsageError):
             ladder.rungs(odd)
     ledger.generations.open("q", items(1), LADDER)
-    with pytest.raises(UsageError, match="huge is no rung of the queue"):
+    with pytest.raises(UsageError, match="huge is not on the queue's ladder"):
         takes(ledger, "huge")
     with pytest.raises(UsageError, match="another --ladder"):
         ledger.generations.open("q", items(2), Options(ladder="small"))

@@ -164,8 +164,11 @@ def after() -> Iterator[Callable[[float], None]]:
 def test_a_signal_at_any_moment_mixes_up_no_answers(
     engine: str, after: Callable[[float], None]
 ) -> None:
-    link, stopped = connected(), 0
-    for number in range(400):
+    link, stopped, number = connected(), 0, 0
+    until = time.monotonic() + 30
+    # How many of the signals come too late depends on the machine.
+    while stopped < 60 and time.monotonic() < until:
+        number += 1
         try:
             after(random.uniform(0.0001, 0.004))
             for step in range(10):

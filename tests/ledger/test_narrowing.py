@@ -145,6 +145,6 @@ def test_a_claim_says_why_an_earlier_attempt_ended(ledger: Ledger) -> None:
     assert claim.before == "which port?"
     let_expire(ledger)
     [claim] = ledger.claims.claim("q", "w")
-    assert claim.before == "its lease ran out without a word"
+    assert claim.before == "its lease ran out without a heartbeat"
     ledger.ends.finish(claim.token, "done", {})
     assert result(ledger, "a").cause is None

@@ -16,7 +16,7 @@ import pytest
 from hypervisor.ledger import outcomes
 from hypervisor.ledger.outcomes import OUTCOME, OUTCOMES, STANDING, STANDINGS, STATES
 from hypervisor.views import status
-from repository import REPO, parsed
+from repository import REPO, modules
 
 SOURCE = REPO / "src/hypervisor"
 # The classes of the words by which task files tell their own state are another idea, and so is what
@@ -45,10 +45,10 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, set[object]]]:
 def lists(words: set[str], most: int, but: set[str]) -> list[str]:
     """Return where a file of ours, `but` for some, lists more than `most` of these words."""
     return [
-        f"{path.relative_to(SOURCE)}:{line}: {', '.join(sorted(map(str, told & words)))}"
-        for path in sorted(SOURCE.rglob("*.py"))
-        if str(path.relative_to(SOURCE)) not in {"ledger/outcomes.py", *but}
-        for line, told in literals(parsed(path))
+        f"{place}:{line}: {', '.join(sorted(map(str, told & words)))}"
+        for place, tree in modules("|".join(words))
+        if place not in {"ledger/outcomes.py", *but}
+        for line, told in literals(tree)
         if len(told & words) > most
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger.options import KEPT
 from hypervisor.system.errors import NotOwner, UsageError
 from ledger.support import counts, items, let_expire, result
 
@@ -289,3 +290,20 @@ def test_the_end_of_a_queue_is_told_by_all_eight_states(ledger: Ledger) -> None:
     assert sum(ledger.queues.stats("q").values()) == 7
     with pytest.raises(NotOwner):
         ledger.ends.finish(claim.token, "done", {})
+
+
+@pytest.mark.parametrize("column", KEPT)
+def test_a_queue_keeps_what_it_was_opened_with_until_that_is_named_otherwise(
+    ledger: Ledger, column: str
+) -> None:
+    first, second = (7, 8) if column == "yes_up_to" else ('["x"]', '["y"]')
+    _graph(ledger, {"a": ""}, **{column: first})
+    if column != "purpose":
+        _graph(ledger, {"b": ""})
+    assert getattr(ledger.queues.get("q"), column) == first
+    if KEPT[column]:
+        with pytest.raises(UsageError, match=f"another {KEPT[column]}"):
+            _graph(ledger, {"c": ""}, **{column: second})
+    else:
+        _graph(ledger, {"c": ""}, **{column: second})
+        assert getattr(ledger.queues.get("q"), column) == second

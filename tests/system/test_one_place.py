@@ -7,10 +7,9 @@ import re
 
 import pytest
 
-from repository import REPO, parsed
+from repository import modules
 
 _UNIT = re.compile(r" (?:ms|s|seconds?|min|minutes?|h|hours?|d|days?)\b(?! *[({])")
-SOURCES = REPO / "src" / "hypervisor"
 # Each writes a report that was accepted just now, or comes after every crash.
 _WRITE = {"worker/ends.py", "worker/handout.py", "worker/integrate/integrate.py"}
 
@@ -19,8 +18,8 @@ def callers_of(name: str, *, of: str = "") -> set[str]:
     """Return the files of the program that call a method or function `name`; `of` is what it is
     asked of where several have that name."""
     found = set()
-    for path in sorted(SOURCES.rglob("*.py")):
-        for node in ast.walk(parsed(path)):
+    for place, tree in modules(name):
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func
@@ -29,7 +28,7 @@ def callers_of(name: str, *, of: str = "") -> set[str]:
                 continue
             asked = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
             if asked.endswith(of) or (not asked and "." not in of):
-                found.add(str(path.relative_to(SOURCES)))
+                found.add(place)
     return found
 
 
@@ -64,9 +63,5 @@ def test_a_span_that_is_written_by_hand_is_found(text: str) -> None:
 
 
 def test_only_system_spans_writes_spans_of_time() -> None:
-    found = {
-        str(path.relative_to(SOURCES)): lines
-        for path in sorted(SOURCES.rglob("*.py"))
-        if (lines := spans_in(parsed(path)))
-    }
+    found = {place: lines for place, tree in modules(_UNIT.pattern) if (lines := spans_in(tree))}
     assert list(found) == ["system/spans.py"], found

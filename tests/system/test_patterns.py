@@ -121,19 +121,24 @@ def test_thousands_of_texts_on_which_a_pattern_takes_for_ever_cost_seconds() -> 
     assert slow >= 4900 and found == 5000
 
 
-def test_many_patterns_that_are_merely_slow_are_given_up_one_by_one() -> None:
+def test_many_patterns_that_are_merely_slow_are_given_up_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A fifth of what they have usually.
+    for name in ("_START", "_ONE_SEARCH", "_AFTERWARDS"):
+        monkeypatch.setattr(patterns, name, getattr(patterns, name) / 5)
     patience = Patience()
     text = "ab" * 300
-    patterns = [Pattern(rf"(?:a.*){{4}}z{number}", patience) for number in range(50)]
+    slow = [Pattern(rf"(?:a.*){{4}}z{number}", patience) for number in range(50)]
     began = time.process_time()
     for _ in range(200):
         patience.add(len(text))
-        for pattern in patterns:
+        for pattern in slow:
             try:
                 pattern.search(text)
             except TooSlow:
                 pass
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 4
 
 
 def test_time_that_others_had_the_processor_for_is_not_spent(

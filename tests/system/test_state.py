@@ -276,6 +276,22 @@ def test_projects_that_are_gone_are_forgotten_after_a_month(root: Path, own: Pat
     assert len(list((own / "projects").glob("*/note"))) == 2
 
 
+def test_making_a_project_looks_at_few_others_however_many_there_are(
+    root: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(root)
+    [note] = (own / "projects").glob("*")
+    for _ in range(100):
+        shutil.copytree(note, note.with_name(notes.new_id()), symlinks=True)
+    read: list[str] = []
+    once = notes.Note.read
+    monkeypatch.setattr(notes.Note, "read", lambda name: read.append(name) or once(name))
+    new = root.parent / "new"
+    new.mkdir()
+    State.create(str(new))
+    assert 0 < len(read) < 30
+
+
 def test_many_that_make_it_at_once_get_one(root: Path) -> None:
     children = [Child(lambda: State.create(str(root)).id) for _ in range(12)]
     assert len({child.result() for child in children}) == 1
@@ -347,7 +363,7 @@ def test_ends_that_were_never_noted_are_noted_when_the_ledger_is_next_opened(
         adopt(str(root))
     elif how == "could not be written":
         next((own / "projects").glob("*/ends")).unlink()
-    assert "can't be noted" not in run_hypervisor("status", cwd=root).stdout
+    assert "would go unnoticed" not in run_hypervisor("status", cwd=root).stdout
     [ends] = (own / "projects").glob("*/ends")
     assert ends.read_text().strip() == str(count)
 
@@ -461,7 +477,7 @@ def test_a_mark_that_cannot_be_written_is_told_and_stops_nothing(
     ends.mkdir()
     with Ledger.open(str(root)) as ledger:
         assert ledger.ends.finish(token, "done", {}) == "done"
-    assert "can't be noted" in run_hypervisor("status", cwd=root).stdout
+    assert "would go unnoticed" in run_hypervisor("status", cwd=root).stdout
 
 
 def test_a_new_ledger_where_an_older_was_moved_away_is_no_restore(root: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypervisor.system.errors import BrokenFile
+from hypervisor.tasks.edit import Edit, InsertLine, PutSection, SetKey, edit
 from hypervisor.tasks.read import Document, parse, read
 
 HEADER = "---\nid: aops-1a2b3c4d\ntitle: A task\nstatus: active\n---\n"
@@ -14,6 +16,22 @@ HEADER = "---\nid: aops-1a2b3c4d\ntitle: A task\nstatus: active\n---\n"
 def document(text: str | bytes, path: str = "task.md") -> Document:
     raw = text.encode() if isinstance(text, str) else text
     return parse(raw, path)
+
+
+def set_key(document: Document, key: str, value: str | int | Sequence[str]) -> bytes:
+    return _edited(document, SetKey(key, value))
+
+
+def insert_line(document: Document, line: str) -> bytes:
+    return _edited(document, InsertLine(line))
+
+
+def put_section(document: Document, token: str, lines: Sequence[str]) -> bytes:
+    return _edited(document, PutSection(token, lines))
+
+
+def _edited(document: Document, one: Edit) -> bytes:
+    return edit(document, [one]).after
 
 
 def readable(folder: Path) -> list[Document]:

@@ -80,3 +80,23 @@ def test_the_key_of_the_family_counts_whatever_it_is_called() -> None:
 def test_a_link_is_the_name_in_it() -> None:
     assert link_target("[[a/b.md#part|text]]") == "b"
     assert link_target(" plain ") == "plain"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'[A](a.md)'",
+        "'[A](./a.md)'",
+        "['[the A, b](a.md#part)']",
+        "'`a`'",
+        "a;a",
+        "|\n  - a\n  - a",
+    ],
+)
+def test_a_name_is_read_out_of_what_stands_around_it(value: str) -> None:
+    assert set(told(f"depends_on: {value}").waits) == {"a"}
+
+
+def test_a_link_of_markdown_may_be_escaped() -> None:
+    assert told("depends_on: '[x](Move%20house.md)'").waits == ["Move house"]
+    assert link_target("[x](../a/Move%20house.md)") == "Move house"

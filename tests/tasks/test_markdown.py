@@ -101,8 +101,7 @@ SECTION = "<!-- hypervisor:report 1-ab -->\n## Blocked\n\n> x\n\n<!-- /hyperviso
 
 def test_our_own_section_is_found_and_left_out() -> None:
     body = f"a\n\n{SECTION}\nb\n"
-    span = markdown.own_section(body)
-    assert span is not None
+    [span] = markdown.own_sections(body)
     assert body[slice(*span)] == SECTION
     assert markdown.without_own_section(body) == "a\n\n\nb\n"
 
@@ -120,7 +119,7 @@ def test_our_own_section_is_found_and_left_out() -> None:
     ],
 )
 def test_what_only_looks_like_our_section_is_not(body: str) -> None:
-    assert markdown.own_section(body) is None
+    assert markdown.own_sections(body) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Ledger
-from hypervisor.tasks import UndoLog
+from hypervisor.tasks.undo import UndoLog
 from worker.support import open_queue, reports, states, write_task
 
 HEADERS = {

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hypervisor.config.settings import Settings
-from hypervisor.tasks import Task, task_of
 from hypervisor.tasks.family import AOPS, BACKLOG, family_of
+from hypervisor.tasks.read import parse
+from hypervisor.tasks.task import Task, is_closed_by_reason, task_of
 from tasks.support import document, readable
 
 
@@ -147,3 +148,82 @@ def test_finished_is_finished_in_whatever_letters_it_is_said(
     header: str, defaults: Settings
 ) -> None:
     assert told(defaults, "id: a", "type: task", header).state == "done"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "\u2705 Done",
+        "Done \u2705",
+        "'[[Done]]'",
+        "'#done'",
+        "done.",
+        "3. Done",
+        "Done (2026-01-02)",
+    ],
+)
+def test_what_stands_beside_a_status_does_not_hide_it(status: str, defaults: Settings) -> None:
+    assert told(defaults, f"status: {status}").state == "done"
+
+
+@pytest.mark.parametrize("status", ["done?", "50% done", "~~done~~", "not done"])
+def test_what_turns_a_status_round_does_not_go(status: str, defaults: Settings) -> None:
+    assert told(defaults, f"status: {status}").state == "unknown"
+
+
+def test_keys_may_begin_with_capitals(defaults: Settings) -> None:
+    found = told(defaults, "ID: x", "Title: X", "Status: Todo", "Priority: 1", "Parent: '[[E]]'")
+    assert (found.id, found.title, found.state, found.status_key) == ("x", "X", "ready", "Status")
+    assert (found.priority, found.parent) == ("1", "E")
+
+
+@pytest.mark.parametrize(
+    ("key", "recurs"),
+    [("repeat: weekly", True), ("Recurrence: x", True), ("recurrence: none", False),
+     ("recurring: 'no'", False), ("repeat: false", False), ("rec: 1w", True)],
+)  # fmt: skip
+def test_a_task_recurs_by_any_key_that_says_how(key: str, recurs: bool, defaults: Settings) -> None:
+    assert told(defaults, "status: todo", key).recurs is recurs
+
+
+@pytest.mark.parametrize("key", ["blocked", "draft"])
+def test_a_flag_goes_before_a_status_that_is_ready(key: str, defaults: Settings) -> None:
+    assert told(defaults, "status: todo", f"{key}: true").state == key
+    assert told(defaults, "status: done", f"{key}: true").state == "done"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("title: <Task name>",), ("title: '%title%'",), ("title: '{% x %}'",), ("id: '{{id}}'",),
+     ("title: T", "template: true"), ("title: T", "type: [note]")],
+)  # fmt: skip
+def test_what_is_to_be_filled_in_is_no_task(lines: tuple[str, ...], defaults: Settings) -> None:
+    assert task(defaults, "status: todo", *lines) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_task"),
+    [("template.md", False), ("_Template.md", False), ("Task Template.md", False),
+     ("00-template-issue.md", False), ("fix-template.md", True), ("templates-of-mail.md", True)],
+)  # fmt: skip
+def test_a_template_is_none_by_its_name(name: str, is_task: bool, defaults: Settings) -> None:
+    found = task_of(parse(b"---\ntitle: T\nstatus: todo\n---\n", f"/p/{name}"), defaults)
+    assert (found is not None) is is_task
+
+
+@pytest.mark.parametrize(
+    ("closed", "since"),
+    [("closed_at: 2026-05-29", "modified: 2026-08-15"),
+     ("closedAt: 2026-05-29T16:22:02Z", "updatedAt: 2026-08-15T05:34:49Z"),
+     ("closed_at: 2026-05-29T23:22:02+02:00", "updated_at: 2026-05-29T22:00:00Z"),
+     ("closed_at: 2026-05-29", "reopened_at: 2026-06-01")],
+)  # fmt: skip
+def test_a_change_after_the_end_opens_a_task_again(closed: str, since: str) -> None:
+    assert not is_closed_by_reason(document(f"---\nclose_reason: x\n{closed}\n{since}\n---\n"))
+    assert is_closed_by_reason(document(f"---\nclose_reason: x\n{closed}\n---\n"))
+
+
+def test_a_title_is_no_comment_in_code(defaults: Settings) -> None:
+    text = b"---\nstatus: todo\n---\n```\n# no\n```\n# TASK-12: Mailer\n"
+    found = task_of(parse(text, "/p/a.md"), defaults)
+    assert found is not None and found.title == "Mailer"

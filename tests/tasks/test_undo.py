@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from hypervisor.system.state import State
-from hypervisor.tasks import edit, write
+from hypervisor.tasks import write
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import NothingToUndo, UndoLog
 from repository import REPO
-from tasks.support import HEADER
+from tasks.support import HEADER, set_key
 
 
 @pytest.fixture(name="log")
@@ -38,7 +38,7 @@ def made(folder: Path, name: str) -> str:
 
 def change(log: UndoLog, path: str, word: str, item_id: str = "x") -> None:
     document = read(path)
-    after = edit.set_key(document, "status", word)
+    after = set_key(document, "status", word)
     log.record([(path, document.raw, after, item_id)])
     write.replace(path, document, after)
 
@@ -141,7 +141,7 @@ def test_a_torn_last_line_costs_only_itself(log: UndoLog, tmp_path: Path) -> Non
     path = made(tmp_path, "a")
     before = Path(path).read_bytes()
     change(log, path, "done")
-    [pack] = Path(log.folder).iterdir()
+    [pack] = Path(log.packs.folder).iterdir()
     with pack.open("ab") as file:
         file.write(b'{"at": 99, "id": "x", "pa')
     change(log, path, "blocked")
@@ -166,7 +166,7 @@ def planted(log: UndoLog, path: str, before: bytes, after: bytes) -> None:
     digest = [hashlib.sha256(raw).hexdigest() for raw in (before, after)]
     entry = {"at": 9, "id": "x", "path": path, "before": before.decode(), "was": digest[0]}
     line = json.dumps(entry | {"after": digest[1]})
-    [pack] = Path(log.folder).iterdir()
+    [pack] = Path(log.packs.folder).iterdir()
     with pack.open("a") as file:
         file.write(f'{line}\n{line[:-1]}, "seal": "{"0" * 32}"}}\n')
 
@@ -186,7 +186,7 @@ def test_entries_from_before_there_were_seals_count_and_later_ones_do_not(
     for name in ("old.md", "new.md"):
         (tmp_path / name).write_text("after")
     planted(log, "old.md", b"before", b"after")
-    [pack] = Path(log.folder).iterdir()
+    [pack] = Path(log.packs.folder).iterdir()
     known = {f"q/{pack.name}": pack.stat().st_size}
     monkeypatch.setattr(State, "unsealed", lambda _: known)
     planted(log, "new.md", b"before", b"after")
@@ -201,7 +201,7 @@ def test_spoilt_notes_and_packs_keep_nothing_else_from_being_undone(
     path = made(tmp_path, "ours")
     before = Path(path).read_bytes()
     change(log, path, "done", "ours")
-    [pack] = Path(log.folder).iterdir()
+    [pack] = Path(log.packs.folder).iterdir()
     notes = Path(os.environ["HYPERVISOR_STATE"], "projects", found(tmp_path).id, "unsealed")
     notes.write_text(f"q/{pack.name} ²\nq/x {'9' * 5000}\nq/y 12\n")
     assert found(tmp_path).unsealed() == {"q/y": 12}
@@ -223,10 +223,10 @@ def test_undo_leaves_what_is_outside_of_the_project_alone(
     log.record([(str(inside / "a.md"), b"before", b"after", "x")])
     path = {"dots": f"../{outside.name}/a.md", "absolute": str(outside / "a.md")}.get(way)
     if path is not None:
-        entry = dict(next(iter(log._entries()))) | {"path": os.path.relpath(path, tmp_path)}
+        entry = dict(next(iter(log.packs.entries()))) | {"path": os.path.relpath(path, tmp_path)}
         if way == "absolute":
             entry["path"] = path
-        log._append(log._sealed(entry))
+        log.packs._append(log.packs._sealed(entry))
     shutil.rmtree(inside)
     if way == "folder link":
         inside.symlink_to(outside)
@@ -247,10 +247,10 @@ def test_bytes_that_are_not_text_come_back(log: UndoLog, tmp_path: Path) -> None
 
 def test_old_packs_are_pruned(log: UndoLog, tmp_path: Path) -> None:
     change(log, made(tmp_path, "a"), "done")
-    assert log.prune(days=7) == 0
-    [pack] = Path(log.folder).iterdir()
+    assert log.packs.prune(days=7) == 0
+    [pack] = Path(log.packs.folder).iterdir()
     os.utime(pack, (time.time() - 8 * 86400,) * 2)
-    assert log.prune(days=7) == 1
+    assert log.packs.prune(days=7) == 1
     with pytest.raises(NothingToUndo):
         log.restore()
 
@@ -289,8 +289,8 @@ for number in range(40):
 
 def test_the_folder_is_its_owners_alone(log: UndoLog, tmp_path: Path) -> None:
     change(log, made(tmp_path, "a"), "done")
-    assert os.stat(log.folder).st_mode & 0o077 == 0
-    [pack] = Path(log.folder).iterdir()
+    assert os.stat(log.packs.folder).st_mode & 0o077 == 0
+    [pack] = Path(log.packs.folder).iterdir()
     assert pack.stat().st_mode & 0o077 == 0
 
 
@@ -305,6 +305,6 @@ def test_a_line_with_other_kinds_of_values_is_no_entry(
     """Even a sealed one: an earlier fault of ours may have written it."""
     path = made(tmp_path, "a")
     change(log, path, "done")
-    [entry] = log._entries()
-    log._append(log._sealed(entry | {key: value}))
+    [entry] = log.packs.entries()
+    log.packs._append(log.packs._sealed(entry | {key: value}))
     assert outcomes(log) == ["restored"]

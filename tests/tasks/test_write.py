@@ -16,12 +16,12 @@ import pytest
 
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.folder import Folder
-from hypervisor.tasks import edit, guard, rename, temporary, write
+from hypervisor.tasks import guard, rename, temporary, write
 from hypervisor.tasks.read import read
 from hypervisor.tasks.rename import CannotExchange
 from hypervisor.tasks.write import NotWritten
 from repository import REPO
-from tasks.support import HEADER
+from tasks.support import HEADER, set_key
 
 SRC = str(REPO / "src")
 
@@ -35,7 +35,7 @@ def _path(tmp_path: Path) -> Path:
 
 def finish(path: Path, word: str = "done") -> None:
     document = read(str(path))
-    write.replace(str(path), document, edit.set_key(document, "status", word))
+    write.replace(str(path), document, set_key(document, "status", word))
 
 
 def no_temporaries(folder: Path) -> bool:
@@ -285,10 +285,10 @@ path, key, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(rounds):
     while True:
         document = read.read(path)
-        after = edit.set_key(document, key, f"n{number}")
+        after = edit.edit(document, [edit.SetKey(key, f"n{number}")]).after
         count = int(document.raw_text("count")) + 1
         document2 = read.parse(after, path, document.identity)
-        after = edit.set_key(document2, "count", f"{count}")
+        after = edit.edit(document2, [edit.SetKey("count", f"{count}")]).after
         try:
             write.replace(path, document, after, sync_folder=False)
             break
@@ -357,7 +357,7 @@ def test_no_change_of_an_editor_is_lost_in_a_thousand_rounds(tmp_path: Path, how
             # An editor that writes in place shows an empty file or a part of one.
             if document.meta is None or "\nend " not in document.body:
                 continue
-            after = edit.set_key(document, "status", f"n{number}")
+            after = set_key(document, "status", f"n{number}")
             try:
                 write.replace(str(path), document, after, sync_folder=False)
                 written += 1
@@ -393,6 +393,21 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
     finally:
         temporary._SWEEP_SECONDS = seconds
     assert os.listdir(tmp_path) == ["task.md"]
+
+
+def test_a_writer_killed_on_its_way_to_the_disk_leaves_nothing_beside_the_file(path: Path) -> None:
+    def killed(word: str) -> None:
+        document = read(str(path))
+        os.fsync = lambda _: os._exit(9)
+        write.replace(str(path), document, set_key(document, "status", word))
+
+    before = path.read_bytes()
+    pid = os.fork()
+    if pid == 0:
+        killed("done")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert path.read_bytes() == before
+    assert no_temporaries(path.parent)
 
 
 def test_an_error_of_the_system_is_told_in_one_line(

@@ -45,7 +45,7 @@ def end(ledger: Ledger, report: dict[str, object]) -> str:
         ({"answer": '{"label": "maybe"}'}, 'answer.label: "maybe" is none of "yes", "no"'),
         ({"answer": "yes"}, "answer: not JSON"),
         ({"answer": '{"label": "yes"} {}'}, "answer: not JSON"),
-        ({"answer": '{"label": "yes", "score": NaN}'}, "NaN is no number of JSON"),
+        ({"answer": '{"label": "yes", "score": NaN}'}, "NaN is not a JSON number"),
         ({"answer": '{"label": "yes", "score": 1e999}'}, "too large a number"),
         ({"answer": '{"label": "no", "label": "yes"}'}, "the key 'label' appears twice"),
         ({"answer": '{"label": "\\ud800"}'}, "half of a character"),

@@ -15,7 +15,8 @@ from hypervisor.config.store import VARIABLE
 from hypervisor.ledger import Ledger
 from hypervisor.worker import outbox, presence
 from hypervisor.worker.settle import settle
-from worker.support import open_queue, write_task
+from mends.typed import words_of
+from worker.support import open_queue, states, write_task
 
 if TYPE_CHECKING:
     from server import Server
@@ -110,3 +111,27 @@ def test_a_clone_that_is_behind_ends_no_item_for_the_fleet(
         assert waited.returncode == 1 and "t0" in waited.stdout + waited.stderr
         assert behind.queues.stats("q") == ahead.queues.stats("q")
         assert len(worker.take(ahead, "q", "w", 300)) == 300
+
+
+def test_what_was_retried_in_one_clone_is_taken_up_in_another_whose_file_says_blocked(
+    clones: tuple[Path, Path], run_forked: Run
+) -> None:
+    one, two = clones
+    with Ledger.open(str(one)) as ledger:
+        [claim] = worker.take(ledger, "q", "w", only="t0")
+        worker.finish(ledger, claim.token, "blocked", {"reason": "no"})
+    assert run_forked("retry", "q", "t0", cwd=two).returncode == 0
+    # It is in the queue, whatever the file here says, and is worked on as any other.
+    told = run_forked("open", "q", "tasks", cwd=one)
+    assert "3 items: 3 ready" in told.stdout and "3 already in it" in told.stdout
+    token = run_forked("next", "q", "--id", "t0", cwd=one).stdout.split()[1]
+    assert run_forked("release", token, cwd=one).returncode == 0
+    # Done elsewhere, it is not held without a word of how it goes on here.
+    token = run_forked("next", "q", "--id", "t0", cwd=two).stdout.split()[1]
+    assert run_forked("done", token, "--summary", "did it in two", cwd=two).returncode == 0
+    told = run_forked("open", "q", "tasks", cwd=one)
+    assert "t0  tasks/t0.md: blocked; done since in queue q" in told.stdout
+    mend = words_of("intake/preflight/check.py: hypervisor retry {} {}", told.stdout)
+    assert run_forked(*mend[1:], cwd=one).returncode == 0
+    assert "status: active" in (one / "tasks/t0.md").read_text()
+    assert states(one)["t0"] == "ready"

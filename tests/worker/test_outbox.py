@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_written_leaves_the_item_accepted_until_it_is_mend
         "gone": "tasks/a.md: No such file or directory",
         "folder": "tasks/a.md: not a regular file",
         "flow": "tasks/a.md: not edited: ",
-        "no task": "tasks/a.md: not edited: it is no task any more",
+        "no task": "tasks/a.md: not edited: it is no longer a task",
         "settings": "hypervisor.toml: unknown key nonsense",
     }[trouble]
     with Ledger.open(str(project)) as ledger:

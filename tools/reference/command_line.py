@@ -22,7 +22,7 @@ def exit_codes() -> Iterator[str]:
     """The one table of them."""
     yield "## Exit codes"
     yield table(("Code", "Meaning"), [(code(one), sentence(told)) for one, told in CODES.items()])
-    yield " ".join(CHANGES.split())
+    yield CHANGES
 
 
 def words() -> Iterator[str]:

@@ -143,7 +143,6 @@ class LastLines(Stream):
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def feed(self, line: str) -> None:
-        """Take in one line."""
         if line.strip():
             self._tail.append(line.rstrip()[: _TAIL // 2])
 
@@ -208,14 +207,12 @@ class Headless:
         raise NotImplementedError
 
     def stream(self, place: Place) -> Stream:
-        """Return a reader of the output of the run in `place`."""
         raise NotImplementedError
 
     def clear_away(self, root: str) -> None:
         """Remove what runs that were ended have left in the project at `root`."""
 
     def transcript(self, place: Place, stream: Stream) -> str | None:
-        """Return where this run's transcript is, or None while there is none."""
         return None
 
 
@@ -330,6 +327,8 @@ def find(program: str, install: str) -> str:
     found = shutil.which(program)
     if found is None and "/" in program and os.path.isfile(program):
         raise HypervisorError(f"{program} is not executable", f"chmod +x {shell(program)}")
+    if found is None and "/" in program:
+        raise HypervisorError(f"{program}: no such file", "check the path")
     if found is None:
         raise HypervisorError(f"{program} is not on PATH", install)
     return found

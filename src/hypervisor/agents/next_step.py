@@ -9,7 +9,7 @@ from hypervisor.agents import clients, rights, use
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
-from hypervisor.ledger import Ledger, forecast, ladder
+from hypervisor.ledger import Ledger, budget, forecast, ladder
 from hypervisor.ledger.rows import Brief
 from hypervisor.ledger.usage import dollars
 from hypervisor.system.checkout import top_of
@@ -80,6 +80,7 @@ class Plan(TypedDict, total=False):
     why: str
     reason: str | None
     resume_at: float | None
+    goes_on: str
     rules: list[str]
     not_done: list[NotDone]
     workers: int
@@ -152,7 +153,13 @@ def plan(ledger: Ledger, queue: str, settings: Settings, *, agreed: bool = False
         on_rungs = zip(ladder.rungs(row.ladder), ladder.ready(ledger, row), strict=True)
         told["model"], most = [(one.word, min(most, n)) for one, n in on_rungs if n][-1]
     if row.state == "paused":
-        return {**told, "step": "paused", "reason": row.reason, "resume_at": row.resume_at}
+        return {
+            **told,
+            "step": "paused",
+            "reason": row.reason,
+            "resume_at": row.resume_at,
+            "goes_on": budget.goes_on(ledger, row),
+        }
     if not counts["ready"] and not counts["claimed"]:
         why = nothing_ready.at_rest(ledger, row, counts["waiting"]).removeprefix("; ")
         return {**told, "step": "finished", "why": why}
@@ -300,12 +307,12 @@ def lines(told: Plan, *, headless: bool = False) -> list[str]:
         return [
             f"queue {name} is paused until {until(told['resume_at'])}: "
             f"{one_line(told['reason'], 160)}",
-            "It is open again by itself then, and this session is told to go on: end your turn.",
+            "It reopens by itself then, and this session will be told to go on: end your turn.",
             f"If the session is gone by then, any shell goes on: hypervisor work {name} "
             f"--agent {HOST}{' --branch' if branch else ''}",
         ]
     if told["step"] == "paused":
-        return [f"queue {name} is paused; when its cause is over: hypervisor resume {name}"]
+        return [f"queue {name} is paused; when its cause is over: {told['goes_on']}"]
     if told["step"] == "stopped":
         return [
             f"Stop: the user stopped the workers of queue {name}. Start none; the user goes on "

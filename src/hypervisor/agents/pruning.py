@@ -11,9 +11,10 @@ from typing import TypedDict
 from hypervisor.agents import retention
 from hypervisor.config.settings import Limits
 from hypervisor.ledger import Ledger
-from hypervisor.ledger.generations import Old
+from hypervisor.ledger.forgetting import Old
 from hypervisor.system.keys import key
-from hypervisor.tasks.undo import UNDO, UndoLog
+from hypervisor.tasks.undo import UNDO
+from hypervisor.tasks.undo_packs import Packs
 
 
 class Gone(TypedDict):
@@ -52,8 +53,8 @@ class Plan:
 
     def __init__(self, ledger: Ledger, limits: Limits, days: float) -> None:
         self.before = time.time() - days * 86400
-        self.queues, self.kept = ledger.generations.prunable(self.before)
-        self.claims = ledger.generations.old_claims(self.before)
+        self.queues, self.kept = ledger.forgetting.prunable(self.before)
+        self.claims = ledger.forgetting.old_claims(self.before)
         going = {row.no for row in self.queues}
         rows = [row for row in ledger.queues.generations() if row.no not in going]
         # A queue's folders are shared by its generations.
@@ -70,7 +71,7 @@ class Plan:
             entry
             for name in logs
             if key(name) not in busy
-            for entry in UndoLog(ledger.state, name).stale(
+            for entry in Packs(ledger.state, name).stale(
                 limits.undo_days if key(name) in staying or name == UNDO else 0
             )
         ]
@@ -91,9 +92,9 @@ def carry_out(ledger: Ledger, plan: Plan) -> None:
     """Remove what a plan names; what was reopened meanwhile stays."""
     # The files first: what they are called stands in the ledger alone.
     retention.remove(ledger.state, [*plan.outputs, *plan.undo])
-    ledger.generations.forget(plan.before)
+    ledger.forgetting.forget(plan.before)
     if plan.queues or plan.claims:
-        ledger.store.compact()
+        ledger.store.engine.compact()
 
 
 def _told(row: Old) -> Gone:

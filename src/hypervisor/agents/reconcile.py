@@ -199,10 +199,10 @@ def missing(ledger: Ledger, session: str, running: set[str] | None) -> None:
     else:
         for row in ledger.sessions.held_by(session):
             if row.agent and row.agent not in running:
-                died(ledger, session, row.agent, "its worker ended without a word")
+                died(ledger, session, row.agent, "its worker ended unnoticed")
     if not running:
         held = [row for row in ledger.sessions.held_by(session) if row.agent is None]
-        end_all(ledger, held, "freed", "its worker was gone before it was known")
+        end_all(ledger, held, "freed", "its worker had ended before it was known")
 
 
 def finished(ledger: Ledger, session: str) -> None:
@@ -253,7 +253,7 @@ def settle(ledger: Ledger, *, limit: int | None = 200, tell: bool = False) -> in
     ended, agents = housekeeping.settle(ledger, limit=limit)
     for agent in agents:
         use.collect(ledger, agent)
-    if tell:
+    if tell and ledger.notifications.subscribed():
         from hypervisor.agents import notify
 
         notify.tell(ledger)

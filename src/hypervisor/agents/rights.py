@@ -51,9 +51,12 @@ MORE = {
     "doctor": ("--bundle", "--unlock", "--adopt"),
     "integrate": ("--into",),
     "cancel": ("--all",),
-    "open": ("--yes-up-to", "--ladder", "--repeat", "--notify"),
+    "open": (
+        "--yes-up-to", "--ladder", "--repeat", "--notify", "--max-attempts", "--max-deaths",
+        "--max-lost", "--max-refusals",
+    ),
     "review": ("--sample", "--again", "--accept", "--reject"),
-}
+}  # fmt: skip
 
 # What is granted to a worker, and to a session.
 WORKER_VERBS = _OF_KIND[WORKER]

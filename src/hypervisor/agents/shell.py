@@ -251,7 +251,6 @@ class _Part:
         self.cases = 0
 
     def add(self, text: str, *, known: bool = True, quoted: bool = False) -> None:
-        """Add to the word."""
         if self.word is None:
             self.word, self._quoted = Word(""), False
         self.word.text += text

@@ -9,6 +9,7 @@ from hypervisor.cli.messages import complain, drop_output, note
 from hypervisor.config.roots import user_file
 from hypervisor.system import waiting
 from hypervisor.system.errors import HypervisorError, NotAllowed, UsageError, mend_of
+from hypervisor.system.lazy import by_name
 from hypervisor.system.text import Shown, escaped, one_line
 
 TYPE_CHECKING = False
@@ -130,8 +131,7 @@ def load(verb: str) -> ModuleType:
         hint = f"did you mean 'hypervisor {near[0]}'?" if near else "hypervisor help"
         what, where = ("option", " in front of a command") if verb[:1] == "-" else ("command", "")
         raise UsageError(f"no {what} '{one_line(verb, 40)}'{where}", hint)
-    # As `importlib.import_module`, which loads more than most verbs need.
-    module: ModuleType = __import__(f"hypervisor.cli.{VERBS[verb]}", fromlist=["run"])
+    module: ModuleType = by_name(f"hypervisor.cli.{VERBS[verb]}")
     return module
 
 

@@ -16,7 +16,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor adopt`."""
     parser.add_argument(
         "--yes", action="store_true", help="take it over as it is, without being asked"
     )

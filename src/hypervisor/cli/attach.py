@@ -29,7 +29,7 @@ def attach(root: str, queue: str) -> int:
             f"hypervisor work {queue} --agent AGENT --detach",
         )
     if told.alive:
-        print(f"{told.id} works on {queue}; Ctrl-C leaves it at work", file=sys.stderr)
+        print(f"{told.id} works on {queue}; Ctrl-C leaves it running", file=sys.stderr)
     log = detached.open_log(state, queue)
     try:
         while True:

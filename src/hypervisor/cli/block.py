@@ -16,9 +16,10 @@ EXAMPLE = "hypervisor block 17-x7q2 --reason 'the picture it names is missing'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor block`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; - reads standard input"
+    )
     parser.add_argument("--evidence", metavar="TEXT", help="what shows it")
     parser.add_argument("--next-step", metavar="TEXT", help="what would unblock it")
     options.add_end(parser)

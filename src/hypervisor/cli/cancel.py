@@ -20,7 +20,6 @@ _FILES = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor cancel`."""
     parser.add_argument("queue", nargs="?", help="the queue's name")
     parser.add_argument("--all", action="store_true", help="every queue that has open items")
     parser.add_argument(
@@ -118,6 +117,6 @@ def _had(item: half_done.HalfDone) -> str:
     name = options.name(item["id"], item["title"])
     had = f"{one_line(item['worker'], 40)} had it for {span(item['seconds'])}"
     files = listed(item["files"], _FILES)
-    changed = f"changed: {files}" if files else "no change of a file is known"
+    changed = f"changed: {files}" if files else "no file is known to have changed"
     branch = f", on branch {one_line(item['branch'], 100)}" if item["branch"] else ""
     return f"{name}: {had}; {changed}{branch}"

@@ -21,7 +21,6 @@ _IN_WORDS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor check`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "command",
@@ -77,7 +76,7 @@ def _name(args: argparse.Namespace) -> str:
     """Return what the check is called that is given. Raises UsageError."""
     if args.command in BUILT_IN:
         if args.name not in (None, args.command):
-            raise UsageError(f"{args.command} is built in, and called so", "leave --name out")
+            raise UsageError(f"{args.command} is built in, and called so", "leave out --name")
         return str(args.command)
     if args.name is None:
         return USUAL

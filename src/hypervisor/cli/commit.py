@@ -16,9 +16,10 @@ EXAMPLE = "hypervisor commit 17-x7q2 -m 'Say what it is for' README.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor commit`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("-m", "--message", required=True, metavar="TEXT", help="- reads it")
+    parser.add_argument(
+        "-m", "--message", required=True, metavar="TEXT", help="- reads standard input"
+    )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a file to commit, and nothing else; no folder"
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 SUMMARY = "print the completion script for a shell"
+EXAMPLE = "hypervisor completion bash"
 SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor completion`."""
     parser.add_argument("shell", choices=SHELLS, help="which shell it is for")
 
 

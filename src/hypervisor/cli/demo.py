@@ -11,10 +11,10 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, shell
 
 SUMMARY = "lay out an example folder of tasks and triage it"
+EXAMPLE = "hypervisor demo --dir example"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor demo`."""
     parser.add_argument("--dir", metavar="DIR", help="a new folder (default: a temporary one)")
     parser.add_argument("--workers", type=int, default=4, metavar="N", help="processes (default 4)")
 

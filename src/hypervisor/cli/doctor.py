@@ -21,7 +21,6 @@ _MADE = "hypervisor-diagnostics-%Y%m%d-%H%M%S.tar.gz"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor doctor`."""
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.add_argument(
         "--bundle",
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             )
         return adopt.run(args)
     if not args.timeout > 0:
-        raise UsageError("--timeout takes a number of seconds above 0")
+        raise UsageError("--timeout must be more than 0 seconds")
     root = find_root()
     findings = doctor.examine(root, args.timeout)
     made: tuple[str, list[str]] | None = None

@@ -17,13 +17,13 @@ EXAMPLE = "hypervisor done 17-x7q2 --summary 'rewrote the two paragraphs'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor done`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("--summary", metavar="TEXT", help="what was done; - reads it")
+    parser.add_argument("--summary", metavar="TEXT", help="what was done; - reads standard input")
     parser.add_argument(
         "--answer",
         metavar="JSON",
-        help="what the queue's schema asks for; - reads it. --summary may stay away then",
+        help="what the queue's schema asks for; --summary may then be left out; - reads standard "
+        "input",
     )
     parser.add_argument("--commit", metavar="SHA", help="the commit that holds the work")
     parser.add_argument(

@@ -12,6 +12,6 @@ CODES = {
 }
 # What holds for one version only.
 CHANGES = (
-    "`next` that hands out nothing while the queue is at work ends with 0 in this version, and\n"
+    "`next` that hands out nothing while the queue is at work ends with 0 in this version, and "
     "with 3 in the next; `why` in its --json says why: drained, waiting, paused, rung or world."
 )

@@ -16,9 +16,10 @@ EXAMPLE = "hypervisor fail 17-x7q2 --reason 'the build broke'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor fail`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; - reads it")
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; - reads standard input"
+    )
     options.add_end(parser)
 
 

@@ -16,7 +16,6 @@ EXAMPLE = "hypervisor heartbeat 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor heartbeat`."""
     parser.add_argument("token", nargs="+", help="from the line 'claim TOKEN'")
 
 

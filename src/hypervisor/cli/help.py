@@ -37,7 +37,7 @@ def page(words: list[str]) -> str:
         return "\n".join(_table(WORDS))
     if topic == "exit-codes":
         codes = {str(code): meaning for code, meaning in CODES.items()}
-        return "\n".join([*_table(codes), "", CHANGES])
+        return "\n".join([*_table(codes), "", *textwrap.wrap(CHANGES, _columns())])
     from hypervisor.cli.parser import of_verb
 
     verb = meant(topic)

@@ -10,7 +10,6 @@ SUMMARY = "handle one event of a client"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument("event")
 
 

@@ -12,10 +12,10 @@ from hypervisor.ledger import Ledger
 from hypervisor.system.text import one_line, shell
 
 SUMMARY = "merge the accepted branches of a queue, one by one"
+EXAMPLE = "hypervisor integrate inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor integrate`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("--into", metavar="BRANCH", help="default: the branch checked out here")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -47,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
         for line in done.warnings[-1:]:
             note(line)
         first = done.aside[0][0] if done.aside else None
-        look = f"show {shell(first)}" if first else f"summary {args.queue}"
-        options.tell_person(f"hypervisor {look}")
+        look = f"hypervisor show {shell(first)}" if first else f"hypervisor summary {args.queue}"
+        options.tell_person(look)
     return 1 if done.aside or done.left else 0

@@ -22,20 +22,23 @@ from hypervisor.system.text import count, one_line, shortened
 from hypervisor.worker import review
 
 SUMMARY = "have a second model, without tools, judge whether each accepted report is true"
-EXAMPLE = "hypervisor judge inbox --agent command -- ./judge.sh"
+EXAMPLE = "hypervisor judge inbox -- ./judge.sh"
 # What stands behind `--` is not ours to read.
 TAKES_WORDS = True
 _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor judge`."""
     parser.epilog = (
         "WORDS are the command line of --agent command: it reads task, report and change from "
         'standard\ninput and prints {"pass": true, "reason": "…", "evidence": "…"}.'
     )
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("--agent", required=True, choices=tuple(CLIENTS), help="who judges")
+    parser.add_argument(
+        "--agent",
+        choices=tuple(CLIENTS),
+        help="who judges (default, where words follow --: command)",
+    )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
         "--sample", metavar="SIZE", help="only a sample of them, which hypervisor review shows"
@@ -60,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     was none."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
-    asked = client(args.agent).judge(model=args.model, words=args.words)
+    if args.agent is None and not args.words:
+        raise UsageError("nobody is named to judge", "add -- COMMAND, or --agent NAME")
+    asked = client(args.agent or "command").judge(model=args.model, words=args.words)
     asked.check()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         reconcile.settle(ledger, limit=None)
@@ -151,8 +156,8 @@ def _print(args: argparse.Namespace, name: str, wanted: int, told: _Told) -> Non
     print("\n".join(shortened(lines, _SHOWN)), end="\n" if lines else "")
     if told.tokens:
         cost = f"{sum(told.tokens.values()):,}, {dollars(told.usd)}"
-        print(f"its tokens, which are none of the workers': {cost}")
+        print(f"the judge's tokens, not counted as the workers': {cost}")
     if told.refused and not args.redo:
-        print("they stay as they are; handed out again: the same command with --redo")
+        print("they stay as they are; to hand them out again: the same command with --redo")
     for one, why in told.failed[:_SHOWN]:
         complain(f"not judged: {one_line(one.id, 60)}: {one_line(why, 300)}")

@@ -26,7 +26,6 @@ _SETTLE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor log`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing as it happens")
     parser.add_argument("-n", type=int, metavar="N", help="only the last N events")
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the events of all generations of the queue."""
     if args.n is not None and args.n < 0:
-        raise UsageError("-n takes a number from 0 up")
+        raise UsageError("-n must be 0 or more")
     with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
         reconcile.settle(ledger, tell=True)
         log = history.Log(ledger, args.queue)
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             time.sleep(_TICK)
             # A claim that nobody works on any more ends when somebody looks: here, if nowhere else.
             ended = reconcile.settle(ledger, tell=True) if next(ticks) % _SETTLE == 0 else 0
-            now = ledger.store.data_version()
+            now = ledger.store.engine.data_version()
             if ended or now != version:
                 version = now
                 _print(log.news(), args.json)

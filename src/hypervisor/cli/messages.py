@@ -1,5 +1,5 @@
 """What a verb says beside what was asked for, on standard error: an error is `error: what`, then
-`hint: command`, and what stops nothing is a `note:`."""
+`hint: command`, and what stops nothing is a `note:`. A terminal gets them wrapped to its width."""
 
 from __future__ import annotations
 
@@ -16,24 +16,34 @@ def complain(error: HypervisorError | str, hint: str = "") -> None:
     what, output = error, ""
     if isinstance(error, HypervisorError):
         what, hint, output = error.message, error.fix, error.output
-    lines = [f"error: {indented(what).strip()}"]
+    lines = [*_wrapped(f"error: {indented(what).strip()}")]
     if hint:
-        lines.append(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
+        lines += _wrapped(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
     if output:
         lines += ["the end of its output:", indented(output)]
-    _print("\n".join(lines))
+    _print(lines)
 
 
 def note(text: str) -> None:
     """Print something the reader should know, which stops nothing."""
-    _print(f"note: {text}")
+    _print(_wrapped(f"note: {text}"))
 
 
-def _print(text: str) -> None:
+def _print(lines: list[str]) -> None:
     try:
-        print(text, file=sys.stderr)
+        print("\n".join(lines), file=sys.stderr)
     except BrokenPipeError:
         drop_output()
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return the lines of `text`, each of them broken to fit where a terminal shows it."""
+    lines = text.split("\n")
+    if not sys.stderr.isatty():
+        return lines
+    from hypervisor.cli import wrapping
+
+    return wrapping.fit(lines)
 
 
 def drop_output() -> None:

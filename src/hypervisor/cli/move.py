@@ -12,10 +12,10 @@ from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, one_line, shell
 
 SUMMARY = "move the ledger to another store, even with work in flight"
+EXAMPLE = "hypervisor move sqlite postgresql://ada@db.example.org/work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor move`."""
     stores = "sqlite (the embedded store) or postgresql://HOST/DATABASE, without a password"
     parser.add_argument("source", metavar="FROM", help=stores)
     parser.add_argument("target", metavar="TO", help="the same")

@@ -15,14 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 SUMMARY = "claim the next item of a queue; nobody else gets it"
 EXAMPLE = "hypervisor next inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor next`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "-n",
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was claimed: 0, also when nothing is ready now; 3 when the queue has drained."""
     if args.n < 1:
-        raise UsageError("-n takes a number from 1 up")
+        raise UsageError("-n must be 1 or more")
     if args.here and args.n > 1:
         raise UsageError("--here takes one item at a time", "leave out -n")
     with Ledger.open(root_of_queue(args.queue)) as ledger:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+from contextlib import ExitStack
 
 from hypervisor.agents import reconcile
 from hypervisor.agents.boundaries import check_commands
-from hypervisor.cli import open_again, open_for_agents, options, work_on
+from hypervisor.cli import open_again, open_for_agents, options
 from hypervisor.cli import preflight as preflight_verb
 from hypervisor.cli.messages import complain, note
+from hypervisor.cli.place import ledger_at
 from hypervisor.config import caller
-from hypervisor.config.roots import find_root
+from hypervisor.config.roots import create_state, find_root
 from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
-from hypervisor.ledger import Ledger, NoLedger, Opened, Options, budget
+from hypervisor.ledger import Ledger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.state import STATE
 from hypervisor.system.text import count, one_line
 
 TYPE_CHECKING = False
@@ -36,7 +36,6 @@ EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor open`."""
     parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
     add_options(parser)
     options.add_check(parser)
@@ -93,14 +92,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
         metavar="WORDS",
         help="headless workers may run command lines that begin with this, e.g. 'npm test'",
     )
-    parser.add_argument(
-        "--may-write",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="workers may change this file, or the files in this folder, although it steers "
-        "agents, git, editors or shells, e.g. .vscode/tasks.json",
-    )
+    options.add_may_write(parser)
     parser.add_argument("--again", action="store_true", help="also redo what was accepted before")
     parser.add_argument(
         "--answer",
@@ -157,6 +149,65 @@ def open_queue(
         return open_again.instruct(args, root)
     for line in settings.raised:
         note(line)
+    given = _options(args, root, settings)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(ledger_at(root))
+        open_for_agents.check(args, ledger, given.budget or {})
+        over = _settle(ledger, args.queue)
+        row = None if ledger is None else ledger.queues.find(args.queue)
+        instructions = preflight_verb.read_instructions(args)
+        if for_work and instructions is None and row is not None:
+            # A queue that goes on is worked off as it was opened.
+            instructions = row.instructions
+            args.all_are_items = args.all_are_items or instructions is not None
+        checked, failed = preflight_verb.check(args, root, settings, ledger)
+        whole = for_work and args.agent == "command" and args.format in (None, "rows")
+        if whole and not failed and _no_task(checked):
+            args.all_are_items = True
+            checked, failed = preflight_verb.check(args, root, settings, ledger)
+        # A tool that items lack is given to a queue, which has to be there for that.
+        lacks_tool = any(entry.kind == "needs_tool" for entry in checked.held)
+        if (not checked.ready and not lacks_tool) or (failed and for_work):
+            # No queue is left behind of which `next` says that nothing is left.
+            more = ledger is not None and row is not None and not ledger.queues.is_drained(row.no)
+            return _not_opened(args, checked, failed, known=row is not None, more=more)
+        beyond = max(0, len(checked.ready) - args.first) if args.first else 0
+        if args.first:
+            checked.take_first(args.first)
+        if args.repeat:
+            checked.repeat(args.repeat)
+        if for_work and not for_work(checked):
+            return 0
+        if ledger is None:
+            ledger = stack.enter_context(opening.create(root, settings))
+        else:
+            create_state(root)
+        told = given._replace(instructions=instructions, over=over)
+        opened = opening.fill(ledger, settings, args.queue, checked, told)
+        if beyond:
+            note(f"{count(beyond, 'item')} left out by --first")
+        if args.tools:
+            options.give_tools(ledger, args.queue, args.tools)
+        options.subscribe(ledger, args.queue, args.notify)
+    _tell(opened, checked, args)
+    if args.verify is not None:
+        from hypervisor.cli.check import details
+
+        shown = details(Check(USUAL, args.verify, args.env, list(given.check_base)))
+        print("\n".join(["the check:", *shown]), file=sys.stderr)
+    elif opened.is_new and opened.added and not args.json:
+        options.tell(
+            f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
+            "command prove it"
+        )
+    if failed:
+        return 1
+    return 0 if opened.added or opened.again or opened.present else 3
+
+
+def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options:
+    """Return what the queue is to be opened with, but for what stands in files and in the ledger.
+    Raises UsageError."""
     lease = settings.limits.lease_seconds if args.lease is None else seconds(args.lease)
     if lease is None:
         raise UsageError(
@@ -166,93 +217,39 @@ def open_queue(
         "max_attempts", "max_deaths", "max_lost", "max_refusals", "yes_up_to", "first", "repeat",
     ):  # fmt: skip
         if (value := getattr(args, name)) is not None and not 1 <= value < 1e9:
-            raise UsageError(f"--{name.replace('_', '-')} takes a number from 1 up")
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
+    limits = options.budget(args)
     if args.ladder is not None:
-        _climbs(args, options.budget(args).get("usd"))
+        _climbs(args, limits.get("usd"))
     commands = check_commands(args.allow_command)
-    named = _from_root(root, args.may_write)
+    named = options.paths_to_write(root, args.may_write)
     args.tools = check_grants(args.tools)
     options.check_notify(args.notify)
-    limits = options.budget(args)
     bounds = options.bounds(args)
     usual = _usual_bounds(settings, lease)
     base = options.check_base(args, root, args.verify, "--verify CMD")
-    open_for_agents.check(args, root, limits)
     open_for_agents.check_bounds(bounds, usual)
-    answer = None if args.answer is None else _schema(args.answer)
-    over = _settle(root, args.queue)
-    instructions = preflight_verb.read_instructions(args)
-    if for_work and instructions is None:
-        # A queue that goes on is worked off as it was opened.
-        instructions = work_on.instructions_of(args.queue)
-        args.all_are_items = args.all_are_items or instructions is not None
-    checked, failed = preflight_verb.check(args, root, settings)
-    whole = for_work and args.agent == "command" and args.format in (None, "rows")
-    if whole and not failed and _no_task(checked):
-        args.all_are_items = True
-        checked, failed = preflight_verb.check(args, root, settings)
-    # A tool that items lack is given to a queue, which has to be there for that.
-    lacks_tool = any(entry.kind == "needs_tool" for entry in checked.held)
-    if (not checked.ready and not lacks_tool) or (failed and for_work):
-        # No queue is left behind of which `next` says that nothing is left.
-        return _not_opened(args, checked, failed)
-    beyond = max(0, len(checked.ready) - args.first) if args.first else 0
-    if args.first:
-        checked.take_first(args.first)
-    if args.repeat:
-        checked.repeat(args.repeat)
-    if for_work and not for_work(checked):
-        return 0
-    opened = opening.open_queue(
-        root,
-        settings,
-        args.queue,
-        checked,
-        Options(
-            instructions=instructions,
-            verify=args.verify,
-            check_env=args.env,
-            check_base=base,
-            max_attempts=args.max_attempts,
-            max_deaths=args.max_deaths,
-            max_lost=args.max_lost,
-            max_refusals=args.max_refusals,
-            lease_seconds=None if args.lease is None else lease,
-            asked=preflight_verb.asked(args),
-            scope=args.scope,
-            commands=json.dumps(commands) if commands else None,
-            may_write=json.dumps(named) if named else None,
-            budget=limits,
-            ladder=args.ladder,
-            bounds=bounds,
-            usual=usual,
-            yes_up_to=args.yes_up_to,
-            again=args.again,
-            answer=answer,
-            over=over,
-        ),
+    return Options(
+        verify=args.verify,
+        check_env=args.env,
+        check_base=base,
+        max_attempts=args.max_attempts,
+        max_deaths=args.max_deaths,
+        max_lost=args.max_lost,
+        max_refusals=args.max_refusals,
+        lease_seconds=None if args.lease is None else lease,
+        asked=preflight_verb.asked(args, root),
+        scope=args.scope,
+        commands=json.dumps(commands) if commands else None,
+        may_write=json.dumps(named) if named else None,
+        budget=limits,
+        ladder=args.ladder,
+        bounds=bounds,
+        usual=usual,
+        yes_up_to=args.yes_up_to,
+        again=args.again,
+        answer=None if args.answer is None else _schema(args.answer),
     )
-    if beyond:
-        note(f"{count(beyond, 'item')} left out by --first")
-    if args.tools:
-        options.give_tools(root, args.queue, args.tools)
-    if args.notify is not None:
-        with Ledger.open(root) as ledger:
-            options.subscribe(ledger, args.queue, args.notify)
-    _tell(opened, checked, args)
-    if args.verify is not None:
-        from hypervisor.cli.check import details
-
-        told = details(Check(USUAL, args.verify, args.env, base))
-        print("\n".join(["the check:", *told]), file=sys.stderr)
-    elif opened.is_new and opened.added and not args.json:
-        options.tell(
-            f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
-            "command prove it"
-        )
-    if failed:
-        return 1
-    return 0 if opened.added or opened.again or opened.present else 3
 
 
 def _no_task(checked: Preflight) -> bool:
@@ -264,13 +261,16 @@ def _no_task(checked: Preflight) -> bool:
     )
 
 
-def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> int:
-    """Say what was found instead of something to work on; return 1 if a source failed, else 3."""
+def _not_opened(
+    args: argparse.Namespace, checked: Preflight, failed: bool, *, known: bool, more: bool
+) -> int:
+    """Say what was found instead of something to work on; return 1 if a source failed, else 3. The
+    queue is `known` where there is one, and `more` says that something is left in it."""
     if args.json and failed:
         print(json.dumps(checked.to_json()))
     elif args.json:
         _tell(Opened(args.queue, 0), checked, args)
-    else:
+    elif checked.counts["total"] or not failed:
         print("\n".join(preflight_verb.told(args, checked)))
     counts = checked.counts
     skipped = checked.kinds()["skipped"]
@@ -281,15 +281,17 @@ def _not_opened(args: argparse.Namespace, checked: Preflight, failed: bool) -> i
         and skipped.keys() <= _BESIDE
         and counts["skipped"] == counts["total"]
     ):
-        known = work_on.is_known(args.queue)
         again = f"hypervisor undo {args.queue}, then the same command" if known else ""
         _tell_done(args, complete, again)
         return 3
     groups = [f"{counts[name]} {name}" for name in ("held", "broken", "skipped") if counts[name]]
-    why = "a source can't be read" if failed else ", ".join(groups) or "there are no items"
-    what = "nothing was added" if work_on.has_more(args.queue) else "no queue was opened"
-    complain(f"{what}: {why}")
-    return 1 if failed else 3
+    what = "nothing was added" if more else "no queue was opened"
+    if failed:
+        # Why was told as an error.
+        note(what)
+        return 1
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    return 3
 
 
 def _names_only(args: argparse.Namespace, option: str) -> bool:
@@ -313,20 +315,6 @@ def _schema(path: str) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{one_line(path)}: {reason}", "name a file with a JSON schema") from None
     return schemas.load(text, path)
-
-
-def _from_root(root: str, paths: list[str]) -> list[str]:
-    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
-    named = []
-    for path in paths:
-        inside = os.path.relpath(os.path.abspath(path), root)
-        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
-            raise UsageError(
-                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
-                "name one file or folder in it",
-            )
-        named.append(inside)
-    return sorted(set(named))
 
 
 def _climbs(args: argparse.Namespace, usd: float | None) -> None:
@@ -361,15 +349,13 @@ def _usual_bounds(settings: Settings, lease: float) -> dict[str, int]:
     return {"item_calls": limits.item_calls, "item_ms": ms}
 
 
-def _settle(root: str, queue: str) -> frozenset[tuple[int, int]]:
+def _settle(ledger: Ledger | None, queue: str) -> frozenset[tuple[int, int]]:
     """See to housekeeping, since a file without its accepted report looks like open work; return
     what is over in the queue then."""
-    try:
-        with Ledger.open(root) as ledger:
-            reconcile.settle(ledger, limit=None)
-            return ledger.items.over(queue)
-    except NoLedger:
+    if ledger is None:
         return frozenset()
+    reconcile.settle(ledger, limit=None)
+    return ledger.items.over(queue)
 
 
 def _tell(opened: Opened, checked: Preflight, args: argparse.Namespace) -> None:

@@ -71,5 +71,5 @@ def narrow(args: argparse.Namespace, root: str, settings: Settings) -> int:
     if told.back:
         print(f"{len(told.back)} came back{options.named(told.back)}")
     if told.aside or told.at_work:
-        print(f"all of them back: hypervisor open {args.queue} --where all")
+        print(f"bring all back: hypervisor open {args.queue} --where all")
     return 0 if told.left else 3

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 
 from hypervisor.config import caller
-from hypervisor.ledger import Ledger, NoLedger, budget
+from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import NotAllowed
 from hypervisor.system.text import shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What options are called whose columns have another name.
 OPTIONS = {"lease_ms": "lease"} | {
@@ -17,7 +21,7 @@ OPTIONS = {"lease_ms": "lease"} | {
 }
 
 
-def check(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None:
+def check(args: argparse.Namespace, ledger: Ledger | None, limits: Mapping[str, float]) -> None:
     """Raise NotAllowed where an agent would let workers run, reach or spend more: the user decides
     about that, and is asked by verbs of their own."""
     if not caller.around():
@@ -37,7 +41,7 @@ def check(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None
         what, instead = "--allow-command", f"hypervisor allow {queue} {words}"
     elif args.tools:
         what, instead = "--tools", f"hypervisor allow {queue} --tools {','.join(args.tools)}"
-    elif limits and _raised(root, queue, limits):
+    elif limits and _raised(ledger, queue, limits):
         what = "a larger budget"
         instead = f"hypervisor allow {queue} --budget {budget.words(limits)}"
     if instead:
@@ -47,7 +51,7 @@ def check(args: argparse.Namespace, root: str, limits: dict[str, float]) -> None
         )
 
 
-def check_bounds(bounds: dict[str, float], usual: dict[str, int]) -> None:
+def check_bounds(bounds: Mapping[str, float], usual: Mapping[str, int]) -> None:
     """Raise NotAllowed where an agent would let workers take more for an item than is usual, or
     start on all items with none tried."""
     if not caller.around():
@@ -62,15 +66,12 @@ def check_bounds(bounds: dict[str, float], usual: dict[str, int]) -> None:
             )
 
 
-def _raised(root: str, queue: str, limits: dict[str, float]) -> bool:
-    try:
-        with Ledger.open(root) as ledger:
-            at_work = next((row for row in ledger.queues.all() if row.name == queue), None)
-            return (
-                at_work is not None
-                and at_work.state in ("open", "paused")
-                and not ledger.queues.drained(queue)
-                and budget.raised(at_work, limits)
-            )
-    except NoLedger:
-        return False
+def _raised(ledger: Ledger | None, queue: str, limits: Mapping[str, float]) -> bool:
+    row = None if ledger is None else ledger.queues.find(queue)
+    return (
+        ledger is not None
+        and row is not None
+        and row.state in ("open", "paused")
+        and not ledger.queues.is_drained(row.no)
+        and budget.raised(row, limits)
+    )

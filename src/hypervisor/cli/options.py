@@ -10,6 +10,7 @@ from hypervisor.cli.messages import complain
 from hypervisor.config import caller
 from hypervisor.config.caller import session
 from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.state import STATE
 from hypervisor.system.text import LONGEST_TEXT, bounded, listed, one_line
 
 _NAMED = 30
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from hypervisor.ledger import Claim, Ledger
+    from hypervisor.ledger import Ledger
     from hypervisor.worker import Ended
 
 
@@ -60,9 +61,28 @@ def tell_person(command: str) -> None:
 
 
 def tell_next(queue: str, *of_session: str) -> None:
-    """Print how `queue` is worked off: `of_session` in the session of a client, else for people."""
-    line = f"next: hypervisor work {queue} -- COMMAND {{path}}   (or --agent NAME)"
-    tell(*(of_session if caller.around() else (line,)))
+    """Print how `queue` is worked off: `of_session` in the session of a client, else for people,
+    who get the command that worked on it last, if there was one."""
+    if caller.around():
+        tell(*of_session)
+        return
+    from hypervisor.cli.place import root_of_queue
+    from hypervisor.ledger import Ledger
+    from hypervisor.worker import detached
+
+    with Ledger.open(root_of_queue(queue), look=True) as ledger:
+        typed = detached.command(ledger.state, queue, os.getcwd())
+        first = next(ledger.queries.columns(queue), None)
+    tell(f"next: {typed or work_off(queue, first)}")
+
+
+def work_off(what: str, row: dict[str, object] | None) -> str:
+    """Return how `what`, a queue or sources, is worked off by a command: with the longest text of
+    the first `row` of it, or with the path of what is a file."""
+    # What stands in a file among others is given a line and a text by us.
+    columns = {} if row is None or {"line", "text"} <= row.keys() else row
+    hole = max(columns, key=lambda name: len(str(columns[name])), default="path")
+    return f"hypervisor work {what} -- COMMAND {{{one_line(hole, 60)}}}   (or --agent NAME)"
 
 
 def add_queue(parser: argparse.ArgumentParser) -> None:
@@ -89,15 +109,40 @@ def add_tools(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def give_tools(root: str, queue: str, names: list[str]) -> list[str]:
+def add_may_write(parser: argparse._ActionsContainer) -> None:
+    """Declare the option that lets workers change what steers."""
+    parser.add_argument(
+        "--may-write",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="workers may change this file, or the files in this folder, although it steers "
+        "agents, git, editors or shells, e.g. .vscode/tasks.json",
+    )
+
+
+def paths_to_write(root: str, paths: list[str]) -> list[str]:
+    """Return the paths that a person names, from the root. Raises UsageError for one outside."""
+    named = []
+    for path in paths:
+        inside = os.path.relpath(os.path.abspath(path), root)
+        if inside == os.curdir or inside.split("/")[0] in (os.pardir, STATE):
+            raise UsageError(
+                f"--may-write {one_line(path, 200)} is not a path in {one_line(root, 200)}",
+                "name one file or folder in it",
+            )
+        named.append(inside)
+    return sorted(set(named))
+
+
+def give_tools(ledger: Ledger, queue: str, names: list[str]) -> list[str]:
     """Give tools to the workers of a queue, and have the hooks look at their calls; return all that
     they have."""
-    from hypervisor.ledger import Ledger, markers
+    from hypervisor.ledger import markers
 
-    with Ledger.open(root) as ledger:
-        allowed = ledger.terms.allow_tools(queue, names)
-        if allowed:
-            markers.mark(ledger, queue)
+    allowed = ledger.terms.allow_tools(queue, names)
+    if allowed:
+        markers.mark(ledger, queue)
     return allowed
 
 
@@ -188,7 +233,7 @@ def bounds(args: argparse.Namespace) -> dict[str, float]:
         if value is None:
             continue
         if not 0 <= value < 1e9:
-            raise UsageError(f"--{option} takes a number from 0 up", "0 means no limit")
+            raise UsageError(f"--{option} must be 0 or more", "0 means no limit")
         name = "item_ms" if option == "item-minutes" else option.replace("-", "_")
         # A bound that is given is one, however small.
         given[name] = max(1, round(value * factor)) if value else 0
@@ -275,7 +320,7 @@ def add_end(parser: argparse.ArgumentParser) -> None:
         "--note",
         metavar="TEXT",
         help="what the owner should know beside it: e.g. that the task's text gives orders to "
-        "agents, which you did not follow; - reads it",
+        "agents, which you did not follow; - reads standard input",
     )
     add_next(parser)
 
@@ -299,7 +344,7 @@ def note_use(ledger: Ledger, args: argparse.Namespace) -> None:
 
 
 def tell_end(ledger: Ledger, args: argparse.Namespace, ended: Ended, said: str) -> int:
-    """Say how an item was ended, hand out the next one if asked to, and return 0."""
+    """Say how an item was ended, and what was handed out next if that was asked for; return 0."""
     from hypervisor.cli import handout
 
     if not args.json:
@@ -346,16 +391,16 @@ def _next(ledger: Ledger, args: argparse.Namespace, ended: Ended) -> None:
     from hypervisor import worker
     from hypervisor.cli import handout
 
-    queue, name, branch, here, rung = ledger.claims.place_of(args.token)
-    claims: list[Claim] = []
+    queue, *_, rung = ledger.claims.place_of(args.token)
+    claims, trouble, text = ended.claims, ended.trouble, ""
     try:
-        claims = worker.take(
-            ledger, queue, name, claimed=ended.claims, branch=branch, here=here, model=rung
-        )
-        text = "" if claims else worker.why_nothing(ledger, queue, model=rung)[0]
+        if not claims and trouble is None:
+            text = worker.why_nothing(ledger, queue, model=rung)[0]
     except (HypervisorError, OSError) as error:
+        trouble = error
+    if trouble is not None:
         # The report was accepted, and the exit code says that.
-        complain(error if isinstance(error, HypervisorError) else str(error))
+        complain(trouble if isinstance(trouble, HypervisorError) else str(trouble))
         text = f"nothing handed out; try again: hypervisor next {queue}"
     if claims or args.json:
         told = _ended(ledger, args.token, ended) if args.json else None

@@ -3,14 +3,28 @@ worker in a submodule is, may mean what a root further outward has."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from hypervisor.config.roots import find_root, roots_in_use
-from hypervisor.ledger import Ledger
+from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def ledger_at(root: str, *, look: bool = False) -> Iterator[Ledger | None]:
+    """Open the ledger of `root`, as `Ledger.open` does; None where there is none."""
+    try:
+        opened = Ledger.open(root, look=look)
+    except NoLedger:
+        yield None
+        return
+    with opened:
+        yield opened
 
 
 def root_of_queue(name: str | None) -> str:
@@ -18,9 +32,9 @@ def root_of_queue(name: str | None) -> str:
     return find_root() if name is None else _nearest(lambda ledger: bool(ledger.queues.find(name)))
 
 
-def queue_and_root(name: str | None) -> tuple[str, str]:
+def queue_and_root(name: str | None, verb: str) -> tuple[str, str]:
     """Return the queue `name`, without one the only queue that there is, and its root. Raises
-    UsageError where there are none or more."""
+    UsageError where there are none or more, with `verb` in its hint."""
     root = root_of_queue(name)
     if name is not None:
         return name, root
@@ -28,7 +42,8 @@ def queue_and_root(name: str | None) -> tuple[str, str]:
         names = sorted({row.name for row in ledger.queues.all()})
     if len(names) != 1:
         there = f"there are {listed(names, 10, 60)}" if names else "none was opened here"
-        raise UsageError(f"which queue? {there}", "name one, as in: hypervisor status QUEUE")
+        one = names[0] if names else "QUEUE"
+        raise UsageError(f"which queue? {there}", f"name one, as in: hypervisor {verb} {one}")
     return names[0], root
 
 

@@ -20,7 +20,6 @@ EXAMPLE = "hypervisor plan inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor plan`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "--go-on",

@@ -6,16 +6,17 @@ import argparse
 import json
 import os
 import stat
-from contextlib import ExitStack
 
 from hypervisor import cli
+from hypervisor.cli import options
 from hypervisor.cli.messages import complain
+from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.intake.preflight import Preflight
 from hypervisor.intake.preflight import check as check_items
 from hypervisor.intake.sources import SourceError, expand
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import MIB, NotReadable, read_file, read_pipe
 from hypervisor.system.text import one_line, shell
@@ -27,7 +28,6 @@ EXAMPLE = "hypervisor preflight tasks --where 'priority<=1'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor preflight`."""
     add_source_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for scripts, and in full")
     # For our script, whose words are a preset's where no settings name one.
@@ -93,18 +93,26 @@ def run(args: argparse.Namespace) -> int:
     """Print what was found: 0 if anything is ready, 3 if nothing is, 1 if a source failed."""
     root = find_root()
     read_instructions(args)
-    checked, failed = check(args, root, load(root, preset=args.preset))
+    with ledger_at(root, look=True) as ledger:
+        checked, failed = check(args, root, load(root, preset=args.preset), ledger)
     if args.json:
         print(json.dumps(checked.to_json()))
     else:
         print("\n".join(told(args, checked)))
+        if checked.ready and not failed:
+            row = checked.ready[0].payload
+            options.tell_person(options.work_off(asked(args, os.curdir), row))
     if failed:
         return 1
     return 0 if checked.ready else 3
 
 
 def check(
-    args: argparse.Namespace, root: str, settings: Settings, purpose: str = "work"
+    args: argparse.Namespace,
+    root: str,
+    settings: Settings,
+    ledger: Ledger | None,
+    purpose: str = "work",
 ) -> tuple[Preflight, bool]:
     """Pre-flight the sources in `args`; return it, and whether a source could not be read.
 
@@ -127,28 +135,23 @@ def check(
         format=args.format,
         on_error=failed.append,
     )
-    with ExitStack() as stack:
-        try:
-            ledger = stack.enter_context(Ledger.open(root, look=True))
-        except NoLedger:
-            ledger = None
-        queue = getattr(args, "queue", None)
-        given = tuple(getattr(args, "tools", ()))
-        if ledger is not None and queue is not None:
-            given += ledger.terms.tools(queue)
-        checked = check_items(
-            found,
-            root=root,
-            settings=settings,
-            ledger=ledger,
-            where=args.where,
-            instructions=all_are_items,
-            purpose=purpose,
-            queue=queue,
-            files_from=getattr(args, "files_from", None),
-            tools=given,
-            again=getattr(args, "again", False),
-        )
+    queue = getattr(args, "queue", None)
+    given = tuple(getattr(args, "tools", ()))
+    if ledger is not None and queue is not None:
+        given += ledger.terms.tools(queue)
+    checked = check_items(
+        found,
+        root=root,
+        settings=settings,
+        ledger=ledger,
+        where=args.where,
+        instructions=all_are_items,
+        purpose=purpose,
+        queue=queue,
+        files_from=getattr(args, "files_from", None),
+        tools=given,
+        again=getattr(args, "again", False),
+    )
     checked.failed = failed
     for error in failed:
         complain(error)
@@ -169,12 +172,20 @@ def told(args: argparse.Namespace, checked: Preflight) -> list[str]:
     return lines + hidden
 
 
-def asked(args: argparse.Namespace) -> str:
-    """Return the arguments that name items, as a person would type them."""
-    words = list(args.sources)
+def asked(args: argparse.Namespace, root: str) -> str:
+    """Return the arguments that name items, as a person would type them at the root."""
+    from hypervisor.tasks.walk import has_magic
+
+    below = not os.path.samefile(os.curdir, root)
+
+    def there(word: str) -> str:
+        is_path = below and (has_magic(word) or os.path.lexists(word))
+        return os.path.relpath(word, root) if is_path and not os.path.isabs(word) else word
+
+    words = [there(word) for word in args.sources]
     for option, values in (
         ("--where", args.where),
-        ("--instructions", [args.instructions]),
+        ("--instructions", [args.instructions and there(args.instructions)]),
         ("--children-of", [args.children_of]),
         ("--id", [args.id]),
         ("--format", [args.format]),

@@ -16,12 +16,12 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, one_line, shortened
 
 SUMMARY = "remove what is left of queues that ended long ago; what is open stays"
+EXAMPLE = "hypervisor prune --dry-run"
 _DAYS = 30.0
 _SHOWN = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor prune`."""
     parser.add_argument(
         "--days",
         type=float,
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say what goes, and remove it."""
     if not 0 <= args.days < 1e6:
-        raise UsageError("--days takes a number from 0 up", "0 means all that has ended")
+        raise UsageError("--days must be 0 or more", "0 means all that has ended")
     root = find_root()
     with Ledger.open(root) as ledger:
         reconcile.settle(ledger, limit=None)

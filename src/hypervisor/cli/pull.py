@@ -18,7 +18,6 @@ _DONE_HERE = ("needs_tool", "needs_human", "unknown_assignee", "slow_pattern")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor pull`."""
     parser.add_argument("id", help="a task's id, or its file")
     parser.add_argument("--worker", metavar="NAME", help="the name shown as the claim's owner")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -32,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
     from hypervisor.cli import options
     from hypervisor.cli.handout import hand_out
     from hypervisor.intake import opening, sources
-    from hypervisor.ledger import Ledger, Options
+    from hypervisor.ledger import Options
 
     root = find_root()
     settings = load(root)
     found = list(sources.expand([args.id], root=root, cwd=os.getcwd(), settings=settings))
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
+    with opening.create(root, settings) as ledger:
         over = ledger.items.over(_QUEUE)
         checked = preflight.check(found, root=root, settings=settings, ledger=ledger)
         elsewhere = ledger.items.all_open()
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             # Workers lack what these need; whoever is here may have it.
             checked.ready += [one for one in checked.held if one.kind in _DONE_HERE]
         if queue is None and checked.ready:
-            opening.open_queue(root, settings, _QUEUE, checked, Options(purpose="pull", over=over))
+            opening.fill(ledger, settings, _QUEUE, checked, Options(purpose="pull", over=over))
             queue = _QUEUE
         claims = worker.take(ledger, queue, name, only=item_id) if queue else []
         if not claims:

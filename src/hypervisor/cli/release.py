@@ -17,9 +17,8 @@ EXAMPLE = "hypervisor release 17-x7q2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor release`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
-    parser.add_argument("--reason", metavar="TEXT", help="why; - reads it")
+    parser.add_argument("--reason", metavar="TEXT", help="why; - reads standard input")
     options.add_next(parser)
 
 
@@ -29,5 +28,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root_of_claim(args.token)) as ledger:
         own_claim(args.token, ledger.ends.holding(args.token))
         state = worker.release(ledger, args.token, told.get("reason", ""))
-        said = f"released {args.token}: the item is {state}"
-        return options.tell_end(ledger, args, worker.Ended(state, None), said)
+        ended = worker.Ended(state)
+        if args.next:
+            worker.take_next(ledger, args.token, ended)
+        return options.tell_end(ledger, args, ended, f"released {args.token}: the item is {state}")

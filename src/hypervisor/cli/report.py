@@ -19,7 +19,6 @@ EXAMPLE = "hypervisor report inbox --open"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor report`."""
     options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and print its path: 0, or 1 if --open found no browser."""
-    args.queue, root = queue_and_root(args.queue)
+    args.queue, root = queue_and_root(args.queue, "report")
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None, tell=True)
         use.collect_all(ledger, args.queue)

@@ -36,7 +36,6 @@ _ACTING = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor results`."""
     options.add_queue(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="a table (the default)")
@@ -68,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out == "-":
         args.out = None
     if args.closing and args.out is not None:
-        raise UsageError("--closing prints commands, and writes no file", "leave --out out")
-    args.queue, root = queue_and_root(args.queue)
+        raise UsageError("--closing prints commands, and writes no file", "leave out --out")
+    args.queue, root = queue_and_root(args.queue, "results")
     if args.out is not None:
         _may_write(root, args.out)
     with Ledger.open(root, look=True) as ledger:
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 options.tell_person(f"hypervisor report {args.queue} --open")
     if results.quoted:
         told = f"a ' was put before {count(results.quoted, 'text')} that a spreadsheet would run"
-        note(f"{told} (--raw: before none)")
+        note(f"{told} (--raw leaves them as they are)")
     if results.twice:
         told = (
             f"more than one column is called {listed(results.twice, 5)}; "

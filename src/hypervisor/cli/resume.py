@@ -18,7 +18,6 @@ EXAMPLE = "hypervisor resume inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor resume`."""
     parser.add_argument("queue", help="the queue's name")
     options.add_budget(parser)
 
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         if caller.around() and budget.raised(row := ledger.queues.get(args.queue), limits):
             raise NotAllowed(
                 "a larger budget is for the user to decide",
-                f"this asks the user: {budget.more(row)}",
+                f"this asks the user: {budget.more(ledger, row)}",
             )
         reconcile.settle(ledger, tell=True)
         # What had no price may have one now.

@@ -11,7 +11,7 @@ from hypervisor.cli.place import root_of_queue
 from hypervisor.cli.status import told_of
 from hypervisor.intake import opening
 from hypervisor.ledger import Ledger, markers
-from hypervisor.ledger.outcomes import ODD
+from hypervisor.ledger.outcomes import AGAIN, ODD
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, either, one_line, prose, shortened
 from hypervisor.worker import retry
@@ -22,9 +22,12 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor retry`."""
     parser.add_argument("queue", help="the queue's name")
-    parser.add_argument("id", nargs="*", help="these items (default: all failed and blocked)")
+    parser.add_argument(
+        "id",
+        nargs="*",
+        help="these items (default: all failed, blocked and to be tried again)",
+    )
     for word in ODD:
         parser.add_argument(f"--{word}", action="store_true", help=f"all that ended as {word}")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         then = "; the next worker is told why the last attempt ended:" if told.ready else ""
         print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
         again = [
-            f"{options.name(item, title)} was {state}: “{prose(why or 'no reason given', 300)}”"
+            f"{options.name(item, title)}, {AGAIN.title if state == 'ready' else state}: "
+            f"“{prose(why or 'no reason given', 300)}”"
             for item, title, state, why in told.ready
         ]
         stay = [

@@ -30,7 +30,6 @@ _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor review`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="?", help="the report on this item, or this suggestion")
     parser.add_argument(
@@ -63,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="it is wrong: its mark is taken back, and the item is handed out again with the note",
     )
-    parser.add_argument("--note", metavar="TEXT", help="what is wrong with it; - reads it")
+    parser.add_argument(
+        "--note", metavar="TEXT", help="what is wrong with it; - reads standard input"
+    )
     parser.add_argument(
         "--suggested",
         action="store_true",
@@ -254,7 +255,7 @@ def _show(ledger: Ledger, args: argparse.Namespace) -> None:
     for line in shortened([_line(one) for one in left], _SHOWN):
         print(line)
     if left:
-        print(f"the first of them whole: hypervisor review {shell([row.name, left[0].id])}")
+        print(f"the first in full: hypervisor review {shell([row.name, left[0].id])}")
         _show_how(ledger, row.name, left[0].id)
     if suggested:
         are = either(suggested, "item is", "items are")

@@ -12,10 +12,10 @@ from hypervisor.system import libraries
 from hypervisor.system.errors import HypervisorError
 
 SUMMARY = "run the MCP server task_manager on standard input and output"
+EXAMPLE = "hypervisor serve --setup"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor serve`."""
     parser.add_argument("--queue", help="hand out items of this queue only")
     parser.add_argument("--here", action="store_true", help="put this linked worktree on each item")
     parser.add_argument(

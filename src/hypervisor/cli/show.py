@@ -23,7 +23,6 @@ _TAIL_LINES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor show`."""
     parser.add_argument("id", help="an item's id, the token of a claim on it, or its file")
     parser.add_argument("--json", action="store_true", help="for scripts")
 
@@ -104,14 +103,14 @@ def _queue(one: shapes.InQueue) -> list[str]:
         shown.append(f"  title: {one_line(one['title'])}")
     if one["payload"] is not None:
         shown.append(f"  data: {one_line(json.dumps(one['payload'], ensure_ascii=False), 500)}")
-    counts = [
-        count(one["attempts"], "attempt"),
-        count(one["deaths"], "death"),
-        count(one["releases"], "release"),
-    ]
-    counts += [count(one["lost"], "lost lease")] if one["lost"] else []
+    used = (
+        (one["attempts"], "attempt"), (one["deaths"], "death"), (one["releases"], "release"),
+        (one["lost"], "lost lease"),
+    )  # fmt: skip
+    counts = [count(number, noun) for number, noun in used if number]
     counts += [f"{one['abrupt']} with its pool or session"] if one["abrupt"] else []
-    shown.append(f"  used up: {', '.join(counts)}")
+    if counts:
+        shown.append(f"  used up: {', '.join(counts)}")
     if one["waits_for"]:
         waits = ", ".join(one_line(item, 60) for item in one["waits_for"][:_SHOWN])
         shown.append(f"  waits for: {waits}")
@@ -150,7 +149,7 @@ def _claim(claim: shapes.Claim) -> list[str]:
     for name in ("summary", "reason", "cause", "evidence", "next_step", "note"):
         if report.get(name):
             shown.append(f"    {name.replace('_', ' ')}: “{prose(report[name], 300)}”")
-    if claim["proof"]:
+    if claim["proof"] and claim["outcome"] == "done":
         checked = f" by {one_line(report['verify'], 300)}" if report.get("verify") else ""
         shown.append(f"    proof: {claim['proof']}{checked}")
     for refusal in claim["refusals"]:

@@ -36,7 +36,6 @@ _GROUPS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor status`."""
     parser.add_argument("queue", nargs="?", help="only this queue (default: all of this project)")
     parser.add_argument("--watch", action="store_true", help="keep showing it, live")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -121,7 +120,7 @@ def detail(one: Status) -> list[str]:
     if aside := one["set_aside"]:
         shown.append(
             f"  {aside['items']} set aside, not {one_line(aside['where'], 100)}; "
-            f"all back: hypervisor open {one['queue']} --where all"
+            f"bring all back: hypervisor open {one['queue']} --where all"
         )
     if (pool := one["detached"]) and pool["alive"]:
         since = span(time.time() - pool["started_at"])

@@ -17,10 +17,11 @@ EXAMPLE = "hypervisor suggest 17-x7q2 --title 'The picture on page 3 is missing'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor suggest`."""
     parser.add_argument("token", help="from the line 'claim TOKEN'")
     parser.add_argument("--title", required=True, metavar="TEXT", help="what is to be done")
-    parser.add_argument("--body", metavar="TEXT", help="what a worker has to know; - reads it")
+    parser.add_argument(
+        "--body", metavar="TEXT", help="what a worker has to know; - reads standard input"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

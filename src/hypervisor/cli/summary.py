@@ -17,7 +17,6 @@ EXAMPLE = "hypervisor summary inbox"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor summary`."""
     options.add_queue(parser)
     options.add_generation(parser)
     parser.add_argument(
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of one generation of a queue."""
-    args.queue, root = queue_and_root(args.queue)
+    args.queue, root = queue_and_root(args.queue, "summary")
     with Ledger.open(root, look=not args.write) as ledger:
         if args.write:
             queue = ledger.queues.get(args.queue, args.generation)

@@ -10,7 +10,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hypervisor.cli import preflight as preflight_verb
-from hypervisor.cli.messages import complain
+from hypervisor.cli.messages import note
+from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from hypervisor.views.shapes import Summary
 
 SUMMARY = "close, assign and link tasks by fixed rules, in several processes"
+EXAMPLE = "hypervisor triage tasks --dry-run"
 _WORKERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor triage`."""
     preflight_verb.add_source_arguments(parser)
     parser.add_argument(
         "--workers", type=int, default=_WORKERS, metavar="N", help="processes (default 4)"
@@ -56,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
 
     root = find_root()
     settings = load(root)
-    checked, unreadable = preflight_verb.check(args, root, settings, purpose="triage")
+    with ledger_at(root, look=True) as ledger:
+        checked, unreadable = preflight_verb.check(args, root, settings, ledger, "triage")
     if not args.json:
         print("\n".join(preflight_verb.told(args, checked)), flush=True)
     if unreadable and not checked.ready:
         if args.json:
             print(json.dumps(checked.to_json()))
-        complain("no queue was opened: a source can't be read")
+        note("no queue was opened")
         return 1
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
@@ -101,7 +103,7 @@ def carry_out(
             purpose="triage",
             max_attempts=1,
             lease_seconds=triage_run.LEASE_SECONDS,
-            asked=preflight_verb.asked(args),
+            asked=preflight_verb.asked(args, root),
         ),
     )
     stopped = False
@@ -153,8 +155,8 @@ def dry_run(root: str, settings: Settings, checked: Preflight) -> bool:
         print(
             f"{one_line(entry.path, 500)}: {what if plan.edits else f'nothing to change, {what}'}"
         )
-        for note in plan.notes:
-            print(f"  note: {note}")
+        for one in plan.notes:
+            print(f"  note: {one}")
         changed, unchanged = changed + bool(plan.edits), unchanged + (not plan.edits)
         if plan.edits:
             sys.stdout.write(_diff(entry.path, edited.document.raw, edited.after))

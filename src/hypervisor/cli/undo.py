@@ -26,7 +26,6 @@ _LISTS = {"not_ours": "files", "commits": "commits", "edits": "edits"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor undo`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument("id", nargs="?", help="only this item's file (default: all)")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     already = len(results) - restored - len(left)
     print(
         f"{count(restored, 'file')} restored"
-        + (f", {already} {either(already, 'was', 'were')} as before already" if already else "")
+        + (f", {already} already as before" if already else "")
         + (f", {len(left)} left as {either(len(left), 'it is', 'they are')}" if left else "")
     )
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])

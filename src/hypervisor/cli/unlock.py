@@ -20,7 +20,6 @@ SUMMARY = "end a lock that another tool left on an item"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor unlock`."""
     parser.add_argument("key", help="the item's id, or the name of its lock")
 
 

@@ -22,7 +22,6 @@ _TICK = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor wait`."""
     parser.add_argument("queue", help="the queue's name")
     parser.add_argument(
         "--timeout",
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Wait, then print what has ended: 0 at rest, or when what is tried first has ended; 5 when
     nobody works on it; 1 when the time is over and work goes on, or files are missing."""
     if args.timeout < 0:
-        raise UsageError("--timeout takes seconds from 0 up")
+        raise UsageError("--timeout must be 0 seconds or more")
     session = Caller().session or SHELL
     until = time.monotonic() + args.timeout
     with Ledger.open(root_of_queue(args.queue)) as ledger:
@@ -69,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
     if gone:
         return 1
     if state == "working":
-        print(f"not at rest yet; wait on: hypervisor wait {args.queue}")
+        print(f"not at rest yet; keep waiting: hypervisor wait {args.queue}")
         return 1
     return 0

@@ -46,7 +46,6 @@ _SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `hypervisor work`."""
     parser.usage = USAGE
     parser.epilog = (
         "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
@@ -152,17 +151,17 @@ def run(args: argparse.Namespace) -> int:
         if not 1 <= value <= most:
             raise UsageError(f"--{name} takes a number from 1 to {most}")
     if not 0 < args.max_minutes <= 1440:
-        raise UsageError("--max-minutes takes a number up to 1440")
+        raise UsageError("--max-minutes must be more than 0 and at most 1440")
     turns = _TURNS_PER_ITEM * items if args.max_turns is None else args.max_turns
     if turns < 1:
-        raise UsageError("--max-turns takes a number from 1 up")
+        raise UsageError("--max-turns must be 1 or more")
     chosen = client(args.agent)
     _check_fit(chosen, (), branch=args.branch)
     for option in ("halt", "keep_order", "dry_run"):
         if getattr(args, option) and args.agent != "command":
             raise UsageError(f"--{option.replace('_', '-')} is for --agent command")
     if args.halt is not None and args.halt < 1:
-        raise UsageError("--halt takes a number from 1 up")
+        raise UsageError("--halt must be 1 or more")
     options.check_notify(args.notify)
     args.queue, args.sources = work_on.chosen(args.sources, args.queue)
     if not args.sources and (given := _of_sources(args)):
@@ -188,6 +187,8 @@ def run(args: argparse.Namespace) -> int:
         code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
         if code == 1:
             # A source that is not there is a name that nobody knows.
+            if near := work_on.near(args.sources[0]):
+                messages.note(f"there is a queue {near}")
             return UsageError.exit_code
         if args.dry_run or (code and not work_on.has_more(args.queue)):
             return code
@@ -222,6 +223,7 @@ def _check_fit(chosen: Client, granted: Sequence[str], *, branch: bool) -> None:
 
 def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> tuple[int, str]:
     """Work the queue off, or have it worked off; return the exit code, and why it is over."""
+    from hypervisor.agents.pool import detach
     from hypervisor.agents.pool.pool import Pool
     from hypervisor.views.summary import summarize
     from hypervisor.views.summary_text import lines
@@ -269,7 +271,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     session = None
     if args.detached is None:
         # Held for the life of the process.
-        detached.beside(ledger.state, args.queue)
+        detached.beside(ledger.state, args.queue, detach.typed(_given(args), args.words))
     elif made := detached.find(ledger.state, args.queue):
         session = made.id
     with shown(args.queue) as show:
@@ -291,7 +293,8 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         )
         why = pool.run()
     summary = summarize(ledger, args.queue)
-    resume_at = ledger.queues.get(args.queue).resume_at
+    row = ledger.queues.get(args.queue)
+    goes_on = budget.goes_on(ledger, row)
     nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]
     gone = worker.why_word(ledger, args.queue) == "world"
     page = _page(ledger, args.queue) if pool.had_items else ""
@@ -301,14 +304,16 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
     counts = summary["counts"]
     bad = counts["failed"] + counts["blocked"]
     end = (
-        [_next(args, why, pool.cause or pool.not_done, resume_at, nothing)]
+        [_next(args, why, pool.cause or pool.not_done, row.resume_at, nothing, goes_on)]
         if why != "drained"
         else []
     )
     if caller.around():
         end += [f"more: hypervisor summary {args.queue} --json"] if why == "drained" else []
     elif page:
-        end += [page, _looks(args.queue, counts["success"], bad)]
+        # Where it goes on, that comes first, and is said.
+        looks = [_looks(args.queue, counts["success"], bad)] if why == "drained" else []
+        end += [page, *looks]
     options.tell(*end)
     nothing_to_do = (why == "idle" and not gone) or (why == "paused" and not pool.begun)
     if nothing_to_do and not pool.had_items:
@@ -339,7 +344,7 @@ def _detach(args: argparse.Namespace, ledger: Ledger) -> int:
             f"a pool is at work on {queue} in another terminal",
             "end it there first: Ctrl-C lets it finish what it has",
         )
-    word = "works on" if made else "is at work already on"
+    word = "works on" if made else "is already at work on"
     print(f"{known.id} {word} {queue}; its log: {known.log}")
     options.tell(f"follow it: hypervisor work {queue} --attach; end it: hypervisor pause {queue}")
     return 0
@@ -410,7 +415,12 @@ def _printer(ledger: Ledger) -> Callable[[Claim], None]:
 
 
 def _next(
-    args: argparse.Namespace, why: str, cause: str, resume_at: float | None, nothing: str
+    args: argparse.Namespace,
+    why: str,
+    cause: str,
+    resume_at: float | None,
+    nothing: str,
+    goes_on: str,
 ) -> str:
     """Return the line that says why it is over, and the command that goes on."""
     if why == "refused":
@@ -432,7 +442,7 @@ def _next(
     if why == "paused":
         if resume_at:
             return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
-        return f"paused; go on with: hypervisor resume {args.queue}, then the same command"
+        return f"paused; go on with: {goes_on}, then the same command"
     if why == "idle":
         return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
 import unicodedata
-from contextlib import contextmanager
 
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli.place import ledger_at, root_of_queue
 from hypervisor.config.roots import find_root
-from hypervisor.ledger import Ledger, NoLedger
+from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks.walk import has_magic
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -34,7 +30,7 @@ def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
         raise UsageError("nothing to work on", "name a queue, or a folder, file or list of items")
     first, *more = words
     is_source = os.path.exists(first)
-    with _ledger(root_of_queue(first)) as ledger:
+    with ledger_at(root_of_queue(first), look=True) as ledger:
         is_queue = ledger is not None and ledger.queues.find(first) is not None
         if ledger and is_queue and is_source and not _is_made_of(ledger, first, first):
             raise UsageError(
@@ -53,22 +49,16 @@ def chosen(words: list[str], queue: str | None) -> tuple[str, list[str]]:
     return first, []
 
 
-def is_known(queue: str) -> bool:
-    """True if there is a queue of that name, whatever is left in it."""
-    with _ledger(root_of_queue(queue)) as ledger:
-        return ledger is not None and ledger.queues.find(queue) is not None
-
-
-def instructions_of(queue: str) -> str | None:
-    """Return the instructions of a queue, None for one without, or that does not exist."""
-    with _ledger(root_of_queue(queue)) as ledger:
-        row = None if ledger is None else ledger.queues.find(queue)
-        return None if row is None else row.instructions
+def near(word: str) -> str:
+    """Return the queue whose name is most like `word`, "" if there is none such."""
+    with ledger_at(find_root(), look=True) as ledger:
+        names = [row.name for row in ledger.queues.all()] if ledger else []
+    return next(iter(difflib.get_close_matches(word, names, 1)), "")
 
 
 def has_more(queue: str) -> bool:
     """True if there is a queue of that name in which something is left."""
-    with _ledger(root_of_queue(queue)) as ledger:
+    with ledger_at(root_of_queue(queue), look=True) as ledger:
         known = ledger is not None and ledger.queues.find(queue) is not None
         return ledger is not None and known and not ledger.queues.drained(queue)
 
@@ -87,23 +77,12 @@ def _name_for(source: str) -> str:
     name = _NOT_IN_A_NAME.sub("-", last).strip("-.")[:90]
     if not name or source == "-":
         raise UsageError(f"{one_line(source, 100)} gives no name for a queue", "add --queue NAME")
-    with _ledger(find_root()) as ledger:
+    with ledger_at(find_root(), look=True) as ledger:
         told, number = name, 1
         while ledger and ledger.queues.find(told) and not _is_made_of(ledger, told, source):
             number += 1
             told = f"{name}-{number}"
     return told
-
-
-@contextmanager
-def _ledger(root: str) -> Iterator[Ledger | None]:
-    try:
-        opened = Ledger.open(root, look=True)
-    except NoLedger:
-        yield None
-        return
-    with opened:
-        yield opened
 
 
 def _is_made_of(ledger: Ledger, queue: str, source: str) -> bool:

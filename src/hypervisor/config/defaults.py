@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypervisor.system.quick_json import dumps, loads
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
@@ -66,9 +68,30 @@ FILE = f"{__file__.rpartition('/')[0]}/defaults.toml"
 def defaults() -> Table:
     """Return the defaults; nobody may change what is returned."""
     if not _read:
-        import tomllib
-
-        with open(FILE, "rb") as file:
-            told: Any = tomllib.load(file)
-        _read.append(told)
+        with open(FILE, encoding="utf-8") as file:
+            _read.append(_parsed(file.read()))
     return _read[0]
+
+
+def _parsed(text: str) -> Table:
+    """Return what `defaults.toml` says. The library loads regular expressions and dates, which take
+    as long as all else of a `done`; of TOML that file uses what is JSON too, texts in single quotes
+    and comments behind two blanks."""
+    told: Any = {}
+    table, value = told, ""
+    for line in text.split("\n"):
+        line = line.partition("  # ")[0].strip()
+        if not value and line.startswith("["):
+            table = told
+            for part in line.strip("[]").split("."):
+                table = table.setdefault(part, {})
+        elif line and not line.startswith("#"):
+            if not value:
+                name, _, line = line.partition(" = ")
+            if line.startswith("'"):
+                line = dumps(line.rstrip(",").strip("'")) + line[len(line.rstrip(",")) :]
+            value += line
+            if not value.startswith("[") or value.endswith("]"):
+                table[name], value = loads(value.replace(",]", "]")), ""
+    found: Table = told
+    return found

@@ -14,6 +14,7 @@ from hypervisor.config.defaults import defaults
 from hypervisor.config.roots import SETTINGS, user_file
 from hypervisor.config.toml import parse, read_raw, read_toml
 from hypervisor.system.errors import UsageError
+from hypervisor.system.late import late
 from hypervisor.system.patterns import Patience, Pattern, check
 from hypervisor.system.records import Record
 from hypervisor.system.text import one_line
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_PATTERNS = 100
+# What may stand beside the word of a status; a mark that turns it into its opposite may not.
+_REMARK = late(r"[ \t]+\([^()]*\)\s*$")
+_DECORATION = late(r"^(?:\d+[ \t]*[.):-]|[^\w?%~/<>+-])+|[^\w?%~/<>+-]+$")
 # Tables whose keys are the user's own, and what a key that is new there starts from.
 _OPEN_TABLES: dict[str, object] = {
     "preflight.tools.": [],
@@ -120,8 +124,8 @@ class Settings(Record):
         """Return the class of a status word; "ready" where there is none, else "unknown"."""
         if word is None or not word.strip():
             return "ready"
-        known = self._classes.get(word)
-        return known if known is not None else self._classes.get(fold(word), "unknown")
+        known = self._classes.get(word) or self._classes.get(fold(word))
+        return known or self._classes.get(fold(_undecorated(word)), "unknown")
 
     def adds(self, name: str, word: str) -> bool:
         """True if the files of settings add `word` to the words of the class `name`."""
@@ -131,6 +135,12 @@ class Settings(Record):
     def added_to(self, word: str) -> str:
         """Return the class to which the files of settings add `word`; "unknown" for none."""
         return next((name for name in self.status if self.adds(name, word)), "unknown")
+
+
+def _undecorated(word: str) -> str:
+    """Return a status without the sign, the number or the remark that stands beside its word, as in
+    `✅ Done`, `3. Done`, `[[Done]]` and `Done (2026-01-02)`."""
+    return _DECORATION.sub("", _REMARK.sub("", word))
 
 
 def fold(word: str) -> str:
@@ -377,7 +387,7 @@ def _family(entry: object, path: str) -> FamilyTable:
         if name not in shape or not isinstance(value, shape[name]):
             known = ", ".join(shape)
             shown = one_line(f"families.{name}", 80)
-            raise UsageError(f"{path}: {shown} is unknown or odd", f"known: {known}")
+            raise UsageError(f"{path}: {shown} is unknown or has the wrong type", f"known: {known}")
     return {
         "name": entry["name"],
         "detect": entry.get("detect", []),

@@ -31,7 +31,7 @@ def check_grants(names: Iterable[str]) -> list[str]:
     for name in (part.strip() for told in names for part in told.split(",")):
         if not is_name(name) or name.casefold() in OWN or name.casefold() == "mcp":
             raise UsageError(
-                f"{one_line(name, 60) or 'nothing'} is no tool to give to workers",
+                f"{one_line(name, 60) or 'nothing'} is not a tool that workers can be given",
                 "name an MCP server, like zotero, or one tool of it, like mcp__zotero__search",
             )
         kept[name] = None

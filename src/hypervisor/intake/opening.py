@@ -27,10 +27,15 @@ def open_queue(
 
     Raises Foreign for a state that git tracks.
     """
+    with create(root, settings) as ledger:
+        return fill(ledger, settings, name, checked, options)
+
+
+def create(root: str, settings: Settings) -> Ledger:
+    """Open the ledger of `root`, which is made if there is none. Raises Foreign as above."""
     # Asks whether git tracks anything of it: no command of a worker pays for that.
     create_state(root)
-    with Ledger.open(root, create=True, project=settings.project) as ledger:
-        return fill(ledger, settings, name, checked, options)
+    return Ledger.open(root, create=True, project=settings.project)
 
 
 def fill(
@@ -121,7 +126,7 @@ def resume(ledger: Ledger, queue: str, limits: Mapping[str, float]) -> None:
     row = ledger.queues.get(queue)
     why = budget.reached(ledger, row)
     if why is not None:
-        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(row)}")
+        raise UsageError(f"queue {queue}: {why}", f"give it more: {budget.more(ledger, row)}")
     ledger.pauses.resume(queue)
     ledger.pauses.forget_stop(queue)
     note_tree(ledger, queue)

@@ -3,6 +3,7 @@ id and content for rows and plain files; by id and content for tasks, whose repo
 
 from __future__ import annotations
 
+from hypervisor.ledger.part import Part
 from hypervisor.system import digests
 from hypervisor.system.records import NamedTuple
 
@@ -10,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hypervisor.ledger.store import Store
 
 _AT_ONCE = 400
 _DONE = (
@@ -49,11 +49,8 @@ def content_of(payload: object) -> str:
     return digests.sha256(json.dumps(payload, sort_keys=True).encode())
 
 
-class Accepted:
+class Accepted(Part):
     """The memory of what is done."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     def of_queue(self, name: str) -> dict[tuple[str, str], set[str]]:
         """Return the contents with which rows and plain files were done in any generation of the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Agent, columns
 
 TYPE_CHECKING = False
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
     from hypervisor.ledger.usage import Cost, Tokens
 
 _SEEN_SECONDS = 3
@@ -22,12 +22,8 @@ DOLLARS = "case when count(c.usd) = count(*) then sum(c.usd) end"
 _ALL = f"select {columns(Agent, 'a')} from agent a"
 
 
-class Agents:
-    """The verbs around agents."""
-
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+class Agents(Part):
+    _queues: Queues
 
     def join(self, agent: str, session: str, queue: int, transcript: str | None) -> None:
         """Note that an agent works for a queue, also when it is handed nothing."""
@@ -136,7 +132,6 @@ class Agents:
         return found is not None
 
     def find(self, agent: str) -> Agent | None:
-        """Return the row of an agent, or None."""
         return self._store.one(Agent, f"{_ALL} where id = ?", (agent,))
 
     def unsettled(self, session: str) -> list[str]:

@@ -10,6 +10,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.ends import AWAITED
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Branch, Left, columns, of
 from hypervisor.system.errors import NotOwner
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hypervisor.ledger.ends import Ends
-    from hypervisor.ledger.store import Store
 
 # Of a claim's `merge`, when its branch was set aside: the rest says why.
 ASIDE = "set aside: "
@@ -35,12 +35,10 @@ _BRANCH = (
 )
 
 
-class Branches:
+class Branches(Part):
     """The verbs of work on branches."""
 
-    def __init__(self, store: Store, ends: Ends) -> None:
-        self._store = store
-        self._ends = ends
+    _ends: Ends
 
     def note(self, token: str, branch: str, worktree: str, base: str) -> None:
         """Note where a live claim works. Raises NotOwner."""
@@ -154,7 +152,7 @@ class Branches:
         The holder of the lease renews it by asking again.
         """
         with self._store.write():
-            now = self._store.lease_clock()
+            now = self._store.engine.lease_clock()
             self._store.change(
                 "insert into integrator (project, holder, until) values (?, ?, ?) "
                 "on conflict (project) do update set holder = excluded.holder, "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
     class Budget(TypedDict):
         """A queue's budget, and what is used of it."""
@@ -124,15 +124,34 @@ def stop(ledger: Ledger, queue: str, *, spending: bool = False) -> str | None:
     return why
 
 
-def more(queue: Queue) -> str:
+def more(ledger: Ledger, queue: Queue) -> str:
     """Return the command that goes on with a queue (its row) whose budget is used up, with twice as
-    much. In a session the user is asked about it."""
-    now = {name: getattr(queue, f"budget_{name}") for name in ("usd", "tokens", "ms")}
-    twice = words({name: 2 * value for name, value in now.items() if value is not None})
-    given = f"{queue.name} --budget {twice or '0usd'}"
+    much, and with none in dollars where nobody knows a price. In a session the user is asked about
+    it."""
+    told = spent(ledger, queue)
+    twice: dict[str, float] = {}
+    if told is not None:
+        now = (
+            ("usd", told["usd"], told["usd_used"]),
+            ("tokens", told["tokens"], told["tokens_used"]),
+            ("ms", queue.budget_ms, (told["minutes_used"] or 0) * 60_000),
+        )
+        for name, most, used in now:
+            if most is not None:
+                twice[name] = 2 * (most if 2 * most > (used or 0) else used or 0)
+        if "usd" in twice and ledger.terms.usd_used(queue.no)[1]:
+            twice["usd"] = 0
+    limits = words(twice or {"usd": 0})
     if caller.around() == "session":
-        return f"hypervisor allow {given} (0: no limit), then hypervisor resume {queue.name}"
-    return f"hypervisor resume {given} (0: no limit)"
+        return (
+            f"hypervisor allow {queue.name} --budget {limits}, then hypervisor resume {queue.name}"
+        )
+    return f"hypervisor resume {queue.name} --budget {limits}"
+
+
+def goes_on(ledger: Ledger, queue: Queue) -> str:
+    """Return the command that goes on with a paused queue (its row), whatever has paused it."""
+    return more(ledger, queue) if reached(ledger, queue) else f"hypervisor resume {queue.name}"
 
 
 def raised(queue: Queue, budget: Mapping[str, float]) -> bool:
@@ -174,6 +193,6 @@ def earlier(tokens: int | None, minutes: float | None) -> dict[str, float]:
     ):  # fmt: skip
         if value is not None:
             if not 0 <= value < 1e12:
-                raise UsageError(f"--budget-{option} takes a number from 0 up", "0 means no limit")
+                raise UsageError(f"--budget-{option} must be 0 or more", "0 means no limit")
             found[name] = round(value * one)
     return found

@@ -6,7 +6,8 @@ from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.rows import Branch, Holding, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Branch, Holding
 
 # What `verify` is called among the checks of a queue.
 USUAL = "check"

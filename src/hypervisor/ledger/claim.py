@@ -8,7 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from hypervisor.ledger.rows import Next, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Next
 
 
 class Claim:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.ledger import locks
+from hypervisor.ledger.part import Part
 from hypervisor.system import keys
 from hypervisor.system.folder import Folder
 from hypervisor.system.state import shown
@@ -12,17 +13,18 @@ from hypervisor.system.state import shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.findings import KnownItem
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
     from hypervisor.ledger.store import Store
 
 
-class ClaimLocks:
+class ClaimLocks(Part):
     """The verbs around locks; with a shared store none is made, and those of others are kept."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
+
+    def __init__(self, store: Store, others: dict[str, Part]) -> None:
+        super().__init__(store, others)
         self._lock_folders: dict[int, str] = {}
         self._open_folders: dict[str, Folder] = {}
         # The last lock that a claim made in a folder, and its owner: the next may be like it.

@@ -9,6 +9,7 @@ from hypervisor.ledger.claim import Claim, loads
 from hypervisor.ledger.claim_ids import token_no
 from hypervisor.ledger.ladder import on_rung, place, rungs
 from hypervisor.ledger.overlaps import AT_WORK
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.reports import prepared
 from hypervisor.ledger.rows import Next, columns
 from hypervisor.ledger.schema import LEASED, WAITING
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.overlaps import FilesAtWork
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
     class Presence(Protocol):
         """Says of an item (its row) if it can be worked on here, and if another tool has locked
@@ -78,17 +78,13 @@ _NEW_CLAIM = (
 _Held = tuple[str, "Queue", Next, int, "str | None"]
 
 
-class Claims:
+class Claims(Part):
     """The verbs of workers."""
 
-    def __init__(
-        self, store: Store, queues: Queues, pauses: Pauses, claim_locks: ClaimLocks, ends: Ends
-    ) -> None:
-        self._store = store
-        self._queues = queues
-        self._pauses = pauses
-        self._claim_locks = claim_locks
-        self._ends = ends
+    _queues: Queues
+    _pauses: Pauses
+    _claim_locks: ClaimLocks
+    _ends: Ends
 
     def claim(
         self,
@@ -276,7 +272,7 @@ class Claims:
             self._queues.forget_known(known.no)
             known = self._queues.known(known.no)
         lease_ms = known.lease_ms if lease_seconds is None else round(lease_seconds * 1000)
-        now, clock = time.time(), self._store.lease_clock()
+        now, clock = time.time(), self._store.engine.lease_clock()
         ends_by = None
         if known.item_ms is not None and agent is None:
             # An agent that is named at once is a pool's, which bounds the time of its agents.

@@ -230,7 +230,7 @@ def _check_identity(connection: sqlite3.Connection, state: State) -> None:
         raise LedgerError(
             f"{ledger_path(state.root)}: a copy of another ledger (synced, restored or moved): two "
             "copies would hand out the same items",
-            "where this copy is the only one in use: hypervisor adopt",
+            "if this copy is the only one in use: hypervisor adopt",
         )
 
 
@@ -260,5 +260,5 @@ def _refuse_restored(connection: sqlite3.Connection, path: str, noted: int) -> N
         raise LedgerError(
             f"{path}: an older state was put back: of {count(noted, 'report')} accepted here "
             f"{missing} {either(missing, 'is', 'are')} missing",
-            "where you want to go on from it anyway: hypervisor adopt",
+            "to go on from it anyway: hypervisor adopt",
         )

@@ -10,6 +10,7 @@ import time
 
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.outcomes import OUTCOME, SATISFYING
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import End, dumps, prepared, reason_of
 from hypervisor.ledger.rows import Ending, Holding, Lapsed, Lease, Reported, columns, of
@@ -101,13 +102,14 @@ def overtime(ms: int) -> str:
     return f"it took longer than the {span(ms / 1000)} that an item may take"
 
 
-class Ends:
+class Ends(Part):
     """The verbs that end a claim."""
 
-    def __init__(self, store: Store, pauses: Pauses, claim_locks: ClaimLocks) -> None:
-        self._store = store
-        self._pauses = pauses
-        self._claim_locks = claim_locks
+    _pauses: Pauses
+    _claim_locks: ClaimLocks
+
+    def __init__(self, store: Store, others: dict[str, Part]) -> None:
+        super().__init__(store, others)
         # The next ready items, asked for ahead of time: good while no other becomes ready.
         self.ahead: tuple[tuple[object, ...], Rows] | None = None
 
@@ -221,7 +223,7 @@ class Ends:
 
     def late(self) -> int:
         """Return below which `turn` a lease has run out; PostgreSQL adds its clock by itself."""
-        return LEASED if self._store.is_shared else LEASED + self._store.lease_clock()
+        return LEASED if self._store.is_shared else LEASED + self._store.engine.lease_clock()
 
     def held(self, token: str) -> Ending | None:
         """Return the item that `token` holds now, or None."""
@@ -258,7 +260,7 @@ class Ends:
             # How much of its time is left, nobody knows.
             self._store.change("update claim set ends_by = null where no = ?", (number,))
             ends_by = None
-        if ends_by is not None and ends_by <= self._store.lease_clock():
+        if ends_by is not None and ends_by <= self._store.engine.lease_clock():
             return False
         if row.files is not None:
             from hypervisor.ledger.overlaps import files_at_work
@@ -298,7 +300,7 @@ class Ends:
     def renew_beside(self, rows: Sequence[Ending | Reported]) -> None:
         """Renew what else of their queue is held by the workers of these claims: of the same call,
         the same agent or the same process; a name that several may share renews nothing."""
-        late, clock = self.late(), self._store.lease_clock()
+        late, clock = self.late(), self._store.engine.lease_clock()
         for queue, *who in {
             (row.queue, row.handout, row.session, row.agent, row.process) for row in rows
         }:
@@ -311,7 +313,7 @@ class Ends:
 
     def _renew(self, lease: Lease) -> None:
         """Renew a lease as far as the time for an item goes."""
-        until = self._store.lease_clock() + lease.lease_ms * 1000
+        until = self._store.engine.lease_clock() + lease.lease_ms * 1000
         if lease.ends_by is not None:
             until = min(until, lease.ends_by)
         self._store.change(
@@ -488,7 +490,7 @@ class Ends:
     def put_behind(self, items: list[int]) -> None:
         """Put ready items behind all others, so that no claim tries them again first."""
         if items:
-            first = self._store.next_positions(len(items))
+            first = self._store.engine.next_positions(len(items))
             self._store.change_many(
                 "update item set position = ?, turn = ? + case when waits > 0 then ? else 0 end "
                 "where no = ?",
@@ -504,7 +506,7 @@ class Ends:
             rows = self._store.all(Ending, _EXPIRED + _LOCKED, (late,))
         else:
             rows = self._store.all(Ending, _EXPIRED_IN, (late, queue))
-        clock = self._store.lease_clock() if rows else 0
+        clock = self._store.engine.lease_clock() if rows else 0
         for row in rows:
             if self._store.engine.is_of_earlier_boot(row.turn - LEASED):
                 self._give_back(row, "expired", "the machine was restarted", lapsed=True)
@@ -515,5 +517,7 @@ class Ends:
                 cause = "its lease ran out while the service refused work"
                 self._give_back(row, "freed", cause, lapsed=True)
             else:
-                self._give_back(row, "expired", "its lease ran out without a word", lapsed=True)
+                self._give_back(
+                    row, "expired", "its lease ran out without a heartbeat", lapsed=True
+                )
         return len(rows)

@@ -16,7 +16,6 @@ class ClaimRow(NamedTuple):
 
     no: int
     token: str
-    item: int
     worker: str
     lease_ms: int
     attempt: int
@@ -27,7 +26,6 @@ class ClaimRow(NamedTuple):
     commit_id: str | None
     session: str | None
     agent: str | None
-    sent_back: int
     input_tokens: int | None
     output_tokens: int | None
     cache_read_tokens: int | None
@@ -37,8 +35,6 @@ class ClaimRow(NamedTuple):
     merge: str | None
     merged_at: float | None
     worktree: str | None
-    ends_by: int | None
-    calls: int
     proof: str | None
     answer: str | None
     verdict: str | None
@@ -53,7 +49,6 @@ class ClaimRow(NamedTuple):
     queue_name: str
     generation: int
     kept: str | None
-    how: str | None
 
     @property
     def tokens(self) -> Tokens:
@@ -175,7 +170,6 @@ class Reviewed(NamedTuple):
     verdict_at: float | None
     verdict_note: str | None
     judged: str | None
-    no: int
     id: str
     path: str | None
     title: str | None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import FINAL, sql
-from hypervisor.ledger.rows import Brief, Queue, columns
+from hypervisor.ledger.part import Part
+from hypervisor.ledger.rows import Brief, columns
 from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.sessions import Sessions
-    from hypervisor.ledger.store import Store
 
 # What a command that waits in no session is told under. One that was killed hears of nothing more.
 SHELL = "shell"
@@ -27,13 +28,11 @@ class Told(NamedTuple):
     state: str | None
 
 
-class Followers:
+class Followers(Part):
     """The verbs of telling."""
 
-    def __init__(self, store: Store, queues: Queues, sessions: Sessions) -> None:
-        self._store = store
-        self._queues = queues
-        self._sessions = sessions
+    _queues: Queues
+    _sessions: Sessions
 
     def note_asked(self, session: str, queue: int) -> None:
         """Note that `session` was told to ask its user whether to go on with a queue."""
@@ -86,7 +85,6 @@ class Followers:
             self._store.change("delete from told where session = ?", (session,))
 
     def followed(self, session: str) -> list[Queue]:
-        """Return the queues that a session follows."""
         return self._store.all(
             Queue,
             f"select {columns(Queue, 'q')} from told t join queue q on q.no = t.queue "

@@ -1,4 +1,4 @@
-"""Queues are opened, in a new generation where the last is over, added to, ended and forgotten."""
+"""Queues are opened, in a new generation where the last is over, added to, and ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import time
 
 from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
-from hypervisor.ledger.options import LIMITS, USUAL, Options
-from hypervisor.ledger.outcomes import SATISFYING, sql
+from hypervisor.ledger.options import KEPT, LIMITS, USUAL, Options
+from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
-from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import count, listed, one_line
 
 TYPE_CHECKING = False
@@ -20,97 +19,25 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claim_locks import ClaimLocks
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items, NewItem
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.retries import Retries
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
     from hypervisor.ledger.terms import Terms
 
 MISSING = "its file is missing"
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
-_OF_ITEMS = "item in (select no from item where queue = ?)"
-# What hangs on a queue, and how each table names it.
-_PARTS = (
-    ("refusal", f"claim in (select no from claim where {_OF_ITEMS})"),
-    ("dependency", _OF_ITEMS),
-    ("met", _OF_ITEMS),
-    ("claim", _OF_ITEMS),
-    ("item", "queue = ?"),
-    ("agent", "queue = ?"),
-    ("permission", "queue = ?"),
-    ("told", "queue = ?"),
-    ("notification", "queue = ?"),
-    ("event", "queue = ?"),
-    ("source_order", "queue = ?"),
-    ("sample", "queue = ?"),
-    ("sampled", "queue = ?"),
-    ("suggestion", "queue = ?"),
-    ("instruction", "queue = ?"),
-    ("queue", "no = ?"),
-)
-_PRUNABLE = (
-    "select q.no, q.name, q.generation, q.state, q.opened_at, q.ended_at, "
-    "(select count(*) from item where queue = q.no) as items, "
-    "(select max(finished_at) from item where queue = q.no) as last_end, "
-    "exists (select 1 from item where queue = q.no and turn is not null) as is_open, "
-    "exists (select 1 from item where queue = q.no and pending is not null) as is_pending, "
-    "exists (select 1 from claim c join item i on i.no = c.item where c.no = ? "
-    "and i.queue = q.no) or q.no = (select max(no) from queue) as is_newest "
-    "from queue q where project = ? order by q.no"
-)
 
-
-# Those that are still the last word on what wants a look stay, and what is not merged yet.
-_OLD_CLAIMS = (
-    "from claim c join item i on i.no = c.item where i.project = ? and c.no <> ? "
-    "and c.ended_at < ? and i.pending is null and (c.no <> coalesce(i.claim, 0) or i.turn is null "
-    f"and i.finished_at < ? and i.state in {sql(SATISFYING)}) "
-    "and (c.branch is null or c.merged_at is not null or c.outcome <> 'done') "
-    # Without what was judged a rate would tell less, or more, than was seen.
-    "and c.verdict is null and c.no not in (select claim from sampled) "
-    "and c.no not in (select claim from suggestion)"
-)
-
-
-class Old(NamedTuple):
-    """A generation of a queue, and what decides whether it can be forgotten."""
-
-    no: int
-    name: str
-    generation: int
-    state: str
-    opened_at: float
-    ended_at: float | None
-    items: int
-    last_end: float | None
-    is_open: bool
-    is_pending: bool
-    is_newest: bool
-
-
-class Generations:
+class Generations(Part):
     """The verbs that begin a generation of a queue, and end it."""
 
-    def __init__(
-        self,
-        store: Store,
-        queues: Queues,
-        terms: Terms,
-        items: Items,
-        ends: Ends,
-        claim_locks: ClaimLocks,
-        accepted: Accepted,
-        retries: Retries,
-    ) -> None:
-        self._store = store
-        self._queues = queues
-        self._terms = terms
-        self._items = items
-        self._ends = ends
-        self._claim_locks = claim_locks
-        self._accepted = accepted
-        self._retries = retries
+    _queues: Queues
+    _terms: Terms
+    _items: Items
+    _ends: Ends
+    _claim_locks: ClaimLocks
+    _accepted: Accepted
+    _retries: Retries
 
     def open(self, name: str, items: Iterable[NewItem], options: Options = USUAL) -> Opened:
         """Open the queue `name`, or add to it while it is still at work; adding twice is harmless.
@@ -172,11 +99,7 @@ class Generations:
                     f"queue {name} is at work with {listed(others, len(others), 40)}",
                     f"choose another name, or end it first: hypervisor cancel {name}",
                 )
-            else:
-                self._store.change(
-                    "update queue set purpose = ?, preflight = coalesce(?, preflight) where no = ?",
-                    (options.purpose, options.preflight, queue.no),
-                )
+            self._put(queue.no, options.kept())
             if options.instructions is not None:
                 self._terms.put_instructions(queue, options.instructions)
             self._terms.put_budget(queue.no, options.budget or {})
@@ -188,21 +111,9 @@ class Generations:
                 limits.setdefault("item_ms", limits["lease_ms"])
             self._terms.put_bounds(queue.no, limits)
             self._terms.note_folders(queue, options.folders)
-            if options.yes_up_to is not None:
-                self._store.change(
-                    "update queue set yes_up_to = ? where no = ?", (options.yes_up_to, queue.no)
-                )
             if options.verify is not None:
                 self._terms.put_check(
                     queue.no, options.verify, options.check_env, options.check_base
-                )
-            if options.ladder is not None:
-                self._store.change(
-                    "update queue set ladder = ? where no = ?", (options.ladder, queue.no)
-                )
-            if options.answer is not None:
-                self._store.change(
-                    "update queue set answer = ? where no = ?", (options.answer, queue.no)
                 )
             self._terms.put_sequence(queue.no, options.sequence)
             opened.generation = queue.generation
@@ -288,90 +199,33 @@ class Generations:
             )
         )
 
-    def prunable(self, before: float) -> tuple[list[Old], list[tuple[Old, str]]]:
-        """Return the generations that ended before `before` (Unix time) and can be forgotten, and
-        those that can't yet, each with the reason.
-
-        Never one that holds something open or pending, nor the one that holds the newest claim,
-        nor the newest of all: the numbers of tokens and generations grow from there, and name one
-        thing for ever.
-        """
-        going: list[Old] = []
-        staying: list[tuple[Old, str]] = []
-        newest = self._store.row("select max(no) from claim")[0]
-        for row in self._store.all(Old, _PRUNABLE, (newest, self._store.project)):
-            if max(row.last_end or 0, row.ended_at or 0, row.opened_at) >= before:
-                continue
-            if row.is_open:
-                staying.append((row, "items of it are open"))
-            elif row.is_pending:
-                staying.append((row, "reports of it are not in their files yet"))
-            elif row.is_newest:
-                staying.append((row, "the numbers of the next queue and claim count from it"))
-            else:
-                going.append(row)
-        return going, staying
-
-    def old_claims(self, before: float) -> int:
-        """Return how many claims that ended before `before` can be forgotten in generations that
-        stay: of items that ended well before it, and earlier ones of all that have none pending."""
-        going = {row.no for row in self.prunable(before)[0]}
-        rows = self._store.rows(
-            f"select i.queue, count(*) {_OLD_CLAIMS} group by i.queue", self._old(before)
-        )
-        return sum(number for queue, number in rows.fetchall() if queue not in going)
-
-    def _old(self, before: float) -> tuple[object, ...]:
-        newest = self._store.row("select max(no) from claim")[0]
-        return self._store.project, newest or 0, before, before
-
-    def forget(self, before: float) -> list[Old]:
-        """Remove what `prunable` returns, with all that hangs on it, and what `old_claims` counts;
-        return the queues' rows."""
-        with self._store.write(durable=True):
-            going, _ = self.prunable(before)
-            old = f"in (select c.no {_OLD_CLAIMS})", self._old(before)
-            self._store.change(f"delete from refusal where claim {old[0]}", old[1])
-            self._store.change(f"delete from claim where no {old[0]}", old[1])
-            self._store.change(
-                "update item set claim = null where claim is not null and turn is null "
-                "and not exists (select 1 from claim where no = item.claim)"
-            )
-            for row in going:
-                self._accepted.keep(row.no)
-                for table, which in _PARTS:
-                    self._store.change(f"delete from {table} where {which}", (row.no,))
-        return going
-
     # -- inside a write transaction --
 
     def _new_queue(self, name: str, options: Options) -> Queue:
         last = self._queues.find(name)
         self._store.change(
-            "insert into queue (project, name, generation, state, purpose, instructions, verify, "
-            f"{', '.join(LIMITS)}, lock_dir, source, preflight, scope, "
-            "commands, may_write, opened_at) "
-            "values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into queue (project, name, generation, state, purpose, instructions, "
+            f"{', '.join(LIMITS)}, lock_dir, opened_at) "
+            f"values (?, ?, ?, 'open', ?, ?, {', '.join('?' * len(LIMITS))}, ?, ?)",
             (
                 self._store.project,
                 name,
                 last.generation + 1 if last else 1,
                 options.purpose,
                 options.instructions,
-                options.verify,
                 *LIMITS.values(),
                 self._claim_locks.relative(options.lock_dir),
-                options.source,
-                options.preflight,
-                options.scope,
-                options.commands,
-                options.may_write,
                 time.time(),
             ),
         )
         queue = self._queues.get(name)
         self._queues.note(queue.no, "opened", "")
         return queue
+
+    def _put(self, queue: int, kept: dict[str, object]) -> None:
+        sets = ", ".join(f"{column} = ?" for column in kept)
+        self._store.change(f"update queue set {sets} where no = ?", (*kept.values(), queue))
+        self._queues.forget_known(queue)
 
     def _not_accepted(self, name: str, items: list[NewItem], opened: Opened) -> list[NewItem]:
         """Return the items without the rows and plain files that were done with this content."""
@@ -451,13 +305,10 @@ def _is_same(queue: Queue, options: Options) -> bool:
 
 def _others(queue: Queue, options: Options) -> list[str]:
     """Return in words which of these terms a queue at work (its row) has otherwise."""
-    named = (
-        ("another --verify", options.verify, queue.verify),
-        ("another --allow-command", options.commands, queue.commands),
-        ("another --may-write", options.may_write, queue.may_write),
-        ("another --scope", options.scope, queue.scope),
-        ("another --ladder", options.ladder, queue.ladder),
-    )
-    others = [word for word, given, now in named if given is not None and given != now]
+    others = [
+        f"another {KEPT[column]}"
+        for column, value in options.kept().items()
+        if KEPT[column] and value != getattr(queue, column)
+    ]
     without = options.instructions is None and queue.instructions is not None
     return ["instructions", *others] if without else others

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypervisor.ledger.accepted import content_of
 from hypervisor.ledger.ends import EARLIER
 from hypervisor.ledger.outcomes import SATISFYING
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Item, OpenItem, Place, Ready, Taken, columns
 from hypervisor.ledger.schema import ASIDE, NEVER, WAITING
 
@@ -12,9 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 _ALL = f"select {columns(Item, 'i')} from item i"
 # A row has a payload and no fingerprint; triage keeps what it knows of a task with it.
@@ -92,12 +92,10 @@ class Opened:
         self.is_new = False
 
 
-class Items:
+class Items(Part):
     """The verbs that put items into queues."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def all_open(self) -> dict[str, str]:
         """Return the queue of each item that is still open, by its id.
@@ -122,12 +120,27 @@ class Items:
         )
         return [(path, item_id) for path, item_id in rows.fetchall()]
 
-    def ended(self, queue: str, states: Sequence[str]) -> list[Item]:
-        """Return the items of `queue` that ended as one of `states`, in the order of the queue."""
+    def is_open(self, queue: str, item_id: str) -> bool:
+        """True if an item waits in `queue`, is ready, or is at work."""
+        row = self._queues.find(queue)
+        return (
+            row is not None
+            and self._store.row(
+                "select 1 from item where queue = ? and id = ? and turn is not null",
+                (row.no, item_id),
+            )
+            is not None
+        )
+
+    def ended(self, queue: str, states: Sequence[str], *, again: bool = False) -> list[Item]:
+        """Return the items of `queue` that ended as one of `states`, in the order of the queue;
+        with `again`, those too that are ready again, with an attempt used up."""
         marks = ", ".join("?" * len(states))
+        tried = "or state = 'ready' and attempts > forgiven" if again else ""
         return self._store.all(
             Item,
-            f"{_ALL} where queue = ? and state in ({marks}) and finish_no is not null order by no",
+            f"{_ALL} where queue = ? and (state in ({marks}) and finish_no is not null {tried}) "
+            "order by no",
             (self._queues.get(queue).no, *states),
         )
 
@@ -199,7 +212,6 @@ class Items:
         return row["state"] if row else None
 
     def open_place(self, item_id: str) -> Place | None:
-        """Return where an item is open, or None."""
         others = {"state": "i.state", "queue_name": "q.name", "queue_state": "q.state"}
         return self._store.one(
             Place,
@@ -211,7 +223,6 @@ class Items:
         )
 
     def find(self, queue: str, item_id: str) -> Item | None:
-        """Return an item of `queue`, or None."""
         row = self._queues.find(queue)
         if row is None:
             return None
@@ -355,7 +366,7 @@ class Items:
             else:
                 # Somebody has claimed it just now.
                 opened.elsewhere.append((item.id, "pull"))
-        position = self._store.next_positions(len(fresh)) if fresh else 0
+        position = self._store.engine.next_positions(len(fresh)) if fresh else 0
         self._store.change_many(
             "insert into item (path, title, payload, fingerprint, files, named, format, content, "
             "queue, project, id, position, turn, state) "

@@ -9,7 +9,7 @@ from hypervisor.system.text import listed, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@[]")
 _MOST = 10
@@ -56,7 +56,9 @@ def place(ladder: str, model: str | None) -> int:
     found = [at for at, one in enumerate(known) if model in (one.model, one.word)]
     if not found:
         words = listed([one.word for one in known], _MOST, 60)
-        raise UsageError(f"{one_line(model, 60)} is no rung of the queue", f"its rungs are {words}")
+        raise UsageError(
+            f"{one_line(model, 60)} is not on the queue's ladder", f"its rungs are {words}"
+        )
     return found[-1]
 
 

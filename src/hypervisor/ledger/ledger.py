@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypervisor.config import store as stores
-from hypervisor.ledger.part import part
 from hypervisor.ledger.store import Store
 from hypervisor.system.state import LEDGER, State
 
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.followers import Followers
+    from hypervisor.ledger.forgetting import Forgetting
     from hypervisor.ledger.generations import Generations
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.narrowing import Narrowing
     from hypervisor.ledger.notifications import Notifications
     from hypervisor.ledger.outbox import Outbox
+    from hypervisor.ledger.outputs import Outputs
     from hypervisor.ledger.pauses import Pauses
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
@@ -35,8 +36,55 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """A store and its parts, each handed the store and the parts that it stands on, and loaded when
-    it is first asked for: hooks do with a few. Use it as a context manager, in one thread."""
+    """A store and its parts, each loaded when it is first asked for: hooks do with a few. Use it as
+    a context manager, in one thread."""
+
+    # Which queues there are, and how far each is.
+    queues: Queues
+    # What a queue's owner lays down for its workers.
+    terms: Terms
+    # What stops the hand-out, and lets it go on.
+    pauses: Pauses
+    # How queues are opened, and ended.
+    generations: Generations
+    # How old ones are forgotten.
+    forgetting: Forgetting
+    # What was done, and is not to be done again.
+    accepted: Accepted
+    # The items of queues, and what they wait for.
+    items: Items
+    # What makes ended items ready again.
+    retries: Retries
+    # What people say of accepted reports.
+    reviews: Reviews
+    # Work that workers have found.
+    suggestions: Suggestions
+    # What sets items aside.
+    narrowing: Narrowing
+    # The locks that claims make beside the ledger.
+    claim_locks: ClaimLocks
+    # How items come into workers' hands.
+    claims: Claims
+    # How claims end.
+    ends: Ends
+    # Reports that checks have refused.
+    refusals: Refusals
+    # Ends that are still to be written where their items came from.
+    outbox: Outbox
+    # Work on branches, until it is merged.
+    branches: Branches
+    # The runs of clients, and what they hold.
+    sessions: Sessions
+    # The workers in sessions, and what they cost.
+    agents: Agents
+    # Who is told of what.
+    followers: Followers
+    # News for the user, wherever they are.
+    notifications: Notifications
+    # What people look at.
+    queries: Queries
+    # What came out of all generations of a queue.
+    outputs: Outputs
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -92,7 +140,6 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         self.store.close()
 
     @property
@@ -105,158 +152,19 @@ class Ledger:
         """True if other machines, with checkouts of their own, may work with this ledger."""
         return self.store.is_shared
 
-    @part
-    def queues(self) -> Queues:
-        """Which queues there are, and how far each is."""
-        from hypervisor.ledger.queues import Queues
+    if not TYPE_CHECKING:
 
-        return Queues(self.store)
+        def __getattr__(self, name):
+            """Make a part when it is first asked for."""
+            kind = Ledger.__annotations__.get(name)
+            if kind is None:
+                raise AttributeError(f"a ledger has no {name}")
+            kind = getattr(__import__(f"hypervisor.ledger.{name}", fromlist=[kind]), kind)
+            others = {need: getattr(self, need[1:]) for need in kind.__annotations__}
+            part = kind(self.store, others)
+            if self.is_shared:
+                from hypervisor.ledger.shared import make_patient
 
-    @part
-    def terms(self) -> Terms:
-        """What a queue's owner lays down for its workers."""
-        from hypervisor.ledger.terms import Terms
-
-        return Terms(self.store, self.queues)
-
-    @part
-    def pauses(self) -> Pauses:
-        """What stops the hand-out, and lets it go on."""
-        from hypervisor.ledger.pauses import Pauses
-
-        return Pauses(self.store, self.queues)
-
-    @part
-    def generations(self) -> Generations:
-        """How queues are opened, ended and forgotten."""
-        from hypervisor.ledger.generations import Generations
-
-        return Generations(
-            self.store,
-            self.queues,
-            self.terms,
-            self.items,
-            self.ends,
-            self.claim_locks,
-            self.accepted,
-            self.retries,
-        )
-
-    @part
-    def accepted(self) -> Accepted:
-        """What was done, and is not to be done again."""
-        from hypervisor.ledger.accepted import Accepted
-
-        return Accepted(self.store)
-
-    @part
-    def items(self) -> Items:
-        """The items of queues, and what they wait for."""
-        from hypervisor.ledger.items import Items
-
-        return Items(self.store, self.queues)
-
-    @part
-    def retries(self) -> Retries:
-        """What makes ended items ready again."""
-        from hypervisor.ledger.retries import Retries
-
-        return Retries(self.store, self.queues, self.accepted)
-
-    @part
-    def reviews(self) -> Reviews:
-        """What people say of accepted reports."""
-        from hypervisor.ledger.reviews import Reviews
-
-        return Reviews(self.store, self.queues, self.items, self.ends)
-
-    @part
-    def suggestions(self) -> Suggestions:
-        """Work that workers have found."""
-        from hypervisor.ledger.suggestions import Suggestions
-
-        return Suggestions(self.store, self.queues, self.items, self.ends)
-
-    @part
-    def narrowing(self) -> Narrowing:
-        """What sets items aside."""
-        from hypervisor.ledger.narrowing import Narrowing
-
-        return Narrowing(self.store, self.queues, self.items, self.ends)
-
-    @part
-    def claim_locks(self) -> ClaimLocks:
-        """The locks that claims make beside the ledger."""
-        from hypervisor.ledger.claim_locks import ClaimLocks
-
-        return ClaimLocks(self.store, self.queues)
-
-    @part
-    def claims(self) -> Claims:
-        """How items come into workers' hands."""
-        from hypervisor.ledger.claims import Claims
-
-        return Claims(self.store, self.queues, self.pauses, self.claim_locks, self.ends)
-
-    @part
-    def ends(self) -> Ends:
-        """How claims end."""
-        from hypervisor.ledger.ends import Ends
-
-        return Ends(self.store, self.pauses, self.claim_locks)
-
-    @part
-    def refusals(self) -> Refusals:
-        """Reports that checks have refused."""
-        from hypervisor.ledger.refusals import Refusals
-
-        return Refusals(self.store, self.ends)
-
-    @part
-    def outbox(self) -> Outbox:
-        """Ends that are still to be written where their items came from."""
-        from hypervisor.ledger.outbox import Outbox
-
-        return Outbox(self.store)
-
-    @part
-    def branches(self) -> Branches:
-        """Work on branches, until it is merged."""
-        from hypervisor.ledger.branches import Branches
-
-        return Branches(self.store, self.ends)
-
-    @part
-    def sessions(self) -> Sessions:
-        """The runs of clients, and what they hold."""
-        from hypervisor.ledger.sessions import Sessions
-
-        return Sessions(self.store, self.queues, self.claims)
-
-    @part
-    def agents(self) -> Agents:
-        """The workers in sessions, and what they cost."""
-        from hypervisor.ledger.agents import Agents
-
-        return Agents(self.store, self.queues)
-
-    @part
-    def followers(self) -> Followers:
-        """Who is told of what."""
-        from hypervisor.ledger.followers import Followers
-
-        return Followers(self.store, self.queues, self.sessions)
-
-    @part
-    def notifications(self) -> Notifications:
-        """News for the user, wherever they are."""
-        from hypervisor.ledger.notifications import Notifications
-
-        return Notifications(self.store, self.queues, self.queries, self.agents)
-
-    @part
-    def queries(self) -> Queries:
-        """What people look at."""
-        from hypervisor.ledger.queries import Queries
-
-        return Queries(self.store, self.queues)
+                make_patient(part, self.store.engine)
+            setattr(self, name, part)
+            return part

@@ -96,7 +96,7 @@ def _carry(old: Ledger, new: Ledger, target: str | None) -> dict[str, int]:
 
 
 def _copy(old: Ledger, new: Ledger) -> dict[str, int]:
-    passed = new.store.lease_clock() - old.store.lease_clock()
+    passed = new.store.engine.lease_clock() - old.store.engine.lease_clock()
     ranks = _ranks(old)
     place = new.store.place()
     counts = {}

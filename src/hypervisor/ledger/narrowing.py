@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.schema import ASIDE, WAITING
 from hypervisor.system.errors import UsageError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import OpenItem
-    from hypervisor.ledger.store import Store
 
 
 class Narrowed:
@@ -30,15 +30,13 @@ class Narrowed:
         self.back: list[str] = []
 
 
-class Narrowing:
+class Narrowing(Part):
     """An item that is set aside waits, beside all else, for something that never comes by itself:
     so nothing hands it out, and nothing else need know of it."""
 
-    def __init__(self, store: Store, queues: Queues, items: Items, ends: Ends) -> None:
-        self._store = store
-        self._queues = queues
-        self._items = items
-        self._ends = ends
+    _queues: Queues
+    _items: Items
+    _ends: Ends
 
     def aside(self, queue: int) -> list[str]:
         """Return the ids of the items of a generation (its number) that are set aside."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.pauses import LIMITS
 from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Brief, columns
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from hypervisor.ledger.agents import Agents
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queries import Queries
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
     class Ended(TypedDict):
         """An item, and why it has ended as it did."""
@@ -63,7 +63,6 @@ class Unsent(NamedTuple):
     configuration, `body` JSON, and `is_due` true where it may be tried now."""
 
     no: int
-    id: str
     receiver: str | None
     body: str
     is_due: bool
@@ -88,14 +87,12 @@ class _Found(NamedTuple):
     ended: tuple[Brief, ...] = ()
 
 
-class Notifications:
+class Notifications(Part):
     """The verbs of whoever finds news, and of whoever sends it."""
 
-    def __init__(self, store: Store, queues: Queues, queries: Queries, agents: Agents) -> None:
-        self._store = store
-        self._queues = queues
-        self._queries = queries
-        self._agents = agents
+    _queues: Queues
+    _queries: Queries
+    _agents: Agents
 
     def subscribe(self, queue: str, receiver: str | None) -> None:
         """Have news of a queue sent to an entry of the user's configuration; None: to nobody."""
@@ -146,7 +143,7 @@ class Notifications:
         now = time.time()
         return self._store.all(
             Unsent,
-            "select n.no, n.id, q.notify, n.body, not (n.next_at > ? and n.next_at < ?) "
+            "select n.no, q.notify, n.body, not (n.next_at > ? and n.next_at < ?) "
             "from notification n join queue q on q.no = n.queue "
             "where n.sent_at is null and q.project = ? order by n.no",
             (now, now + _FURTHEST, self._store.project),

@@ -1,4 +1,4 @@
-"""What a queue is opened with."""
+"""What a queue is opened with, and what it keeps of that."""
 
 from __future__ import annotations
 
@@ -7,6 +7,56 @@ from hypervisor.system.records import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+class Queue(NamedTuple):
+    """One generation of a queue; what a column means is said in `schema`."""
+
+    no: int
+    name: str
+    generation: int
+    state: str
+    reason: str | None
+    purpose: str
+    instructions: str | None
+    verify: str | None
+    max_attempts: int
+    max_deaths: int
+    max_releases: int
+    lease_ms: int
+    lock_dir: str
+    source: str | None
+    preflight: str | None
+    opened_at: float
+    scope: str | None
+    commands: str | None
+    budget_tokens: int | None
+    budget_ms: int | None
+    resume_at: float | None
+    started_at: float | None
+    may_write: str | None
+    folders: str | None
+    check_env: str | None
+    check_base: str | None
+    item_calls: int | None
+    item_ms: int | None
+    canary: int | None
+    trial_at: float | None
+    stopped_at: float | None
+    tools: str | None
+    yes_up_to: int | None
+    branches: int | None
+    commits: int | None
+    max_lost: int
+    answer: str | None
+    checks: str | None
+    max_refusals: int
+    budget_usd: float | None
+    item_usd: float | None
+    item_tokens: int | None
+    version: int | None
+    ladder: str | None
+    notify: str | None
 
 
 class Options(NamedTuple):
@@ -61,6 +111,11 @@ class Options(NamedTuple):
     sequence: Sequence[str] = ()
     over: frozenset[tuple[int, int]] | None = None
 
+    def kept(self) -> dict[str, object]:
+        """Return what was named of `KEPT`, by the queue's columns."""
+        given = {column: getattr(self, column) for column in KEPT}
+        return {column: value for column, value in given.items() if value is not None}
+
     def limits(self) -> dict[str, float]:
         """Return the limits and bounds that were named, by the queue's columns."""
         lease = self.lease_seconds
@@ -70,6 +125,13 @@ class Options(NamedTuple):
         return {**known, **(self.bounds or {})}
 
 
+# What a queue keeps as it is given, by its column: as which option, if the queue can't be at work
+# with another, and "" where the last one that was given holds.
+KEPT = {
+    "verify": "--verify", "commands": "--allow-command", "may_write": "--may-write",
+    "scope": "--scope", "ladder": "--ladder", "answer": "", "source": "", "preflight": "",
+    "purpose": "", "yes_up_to": "",
+}  # fmt: skip
 # What a queue has of these where nobody says.
 LIMITS = {
     "max_attempts": 3, "max_deaths": 3, "max_lost": 10, "max_releases": 3, "max_refusals": 3,

@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Pending, columns
 from hypervisor.ledger.schema import NEVER
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hypervisor.ledger.store import Store
 
 # A clone that has not written a report for so long is gone, as far as anybody can tell.
 _OWED_SECONDS = 7 * 86_400
@@ -20,11 +17,8 @@ _OF_OTHERS = {"queue_name": "q.name"} | {
 }
 
 
-class Outbox:
+class Outbox(Part):
     """The verbs of whoever writes them."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     def pending(self, limit: int | None = 200) -> list[Pending]:
         """Return items whose accepted end still has to be written into their task file here, but

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
 # How the reason of a pause begins that a limit of the service made, and what its end is called.
 LIMITS = ("rate limit: ", "overloaded: ")
@@ -17,12 +17,10 @@ RESET = "the limit has reset"
 _RESET = "from queue where project = ? and state = 'paused' and resume_at <= ?"
 
 
-class Pauses:
+class Pauses(Part):
     """The verbs that stop the hand-out, and let it go on."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def pause(self, queue: str, reason: str = "", *, resume_at: float | None = None) -> None:
         """Hand out nothing more; what is claimed may still be reported.

@@ -126,7 +126,6 @@ class Postgres:
         self._seen: server_clock.Look | None = None
 
     def close(self) -> None:
-        """Close the connection."""
         self.connection.raw.close()
 
     def look(self, sql: str, of: Sequence[tuple[object, ...]]) -> list[Row | None]:
@@ -153,14 +152,12 @@ class Postgres:
         """Note nothing: a server's backups are its owner's."""
 
     def next_positions(self, count: int) -> int:
-        """Reserve `count` places behind all others and return the first of them."""
         if count > _BLOCK:
             raise LedgerError(f"{count} items at once are too many", "open them in several calls")
         first: int = self.connection.execute("select nextval('place')").fetchone()[0]
         return first
 
     def lease_clock(self) -> int:
-        """Return the time of leases in microseconds."""
         if self.transaction.is_open:
             return self.transaction.time()
         now: int = self.connection.execute(f"select {dialect.clock()}").fetchone()[0]
@@ -218,7 +215,6 @@ class Postgres:
         return seen
 
     def data_version(self) -> int:
-        """Return a number that differs from an earlier one if another has written since."""
         version: int = self.connection.execute(
             "select hashtextextended(pg_current_snapshot()::text, 0)"
         ).fetchone()[0]
@@ -232,12 +228,10 @@ class Postgres:
         """Nothing: the server sees to its log."""
 
     def stand_still(self) -> None:
-        """Have all others wait until the present transaction ends."""
         tables = ", ".join(schema.TABLES)
         self.connection.execute(f"lock table {tables} in access exclusive mode")
 
     def number_from_here(self) -> None:
-        """Have new numbers and places start above those in the tables."""
         numbered = ("queue", "item", "event", "refusal", "notification")
         sequences = {f"{table}_no_seq": (table, "no") for table in numbered}
         sequences |= {"claim_no": ("claim", "no"), "place": ("item", "position")}
@@ -249,7 +243,6 @@ class Postgres:
         self.connection.execute(_NUMBER_ENDS)
 
     def refuse_writes(self, text: str) -> None:
-        """Have whoever writes from now on be told `text`, also those who are connected."""
         execute = self.connection.execute
         execute(
             "create function moved() returns trigger language plpgsql as "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.findings import (
-    Answer,
     AtWork,
     ClaimRow,
     Event,
@@ -16,7 +14,8 @@ from hypervisor.ledger.findings import (
     Result,
     Span,
 )
-from hypervisor.ledger.outcomes import ODD, REPORTED, WORKED, sql
+from hypervisor.ledger.outcomes import ODD, WORKED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.proofs import PROOFS
 from hypervisor.ledger.rows import Brief, columns, of
 from hypervisor.ledger.schema import ASIDE, LEASED, WAITING
@@ -26,9 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 # Rows that are asked for by their numbers at once.
 _AT_ONCE = 500
@@ -46,27 +44,16 @@ _LAST_ENDS = (
     f"{' union all '.join(_LAST.format(state, state) for state in WORKED)} "
     "order by finish_no desc limit ?"
 )
-_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept how") | {"queue_name": "q.name"}
+_OF_OTHERS = of("i", "id") | of("q", "generation") | of("a", "kept") | {"queue_name": "q.name"}
 _OF_QUEUE = of("q", "generation lock_dir") | {"queue_name": "q.name", "queue_state": "q.state"}
 _OF_CLAIM = of("c", "token worker outcome claimed_at ended_at report clone model proof answer")
 # What was rejected after its last attempt has failed: nothing that it brought is accepted.
-_ACCEPTED = "(c.outcome <> 'done' or i.state <> 'failed')"
-_OF_RESULT = _OF_CLAIM | {
-    name: f"case when {_ACCEPTED} then c.{name} end" for name in ("proof", "answer")
+ACCEPTED = "(c.outcome <> 'done' or i.state <> 'failed')"
+OF_RESULT = _OF_CLAIM | {
+    name: f"case when {ACCEPTED} then c.{name} end" for name in ("proof", "answer")
 }
-# What checks say stands in the report by this name.
-_CHECKED = "c.report like '%\"checks\":%'"
-# The row of a source that an item was made from: triage keeps what it knows of a task there, too.
-_ROW = "case when i.format is null and i.fingerprint is null then i.payload end"
-_OF_ANSWER = (
-    _OF_RESULT
-    | of("c", "attempt")
-    | {"payload": _ROW, "report": f"case when {_CHECKED} then c.report end"}
-)
-# So many items with what came out of them: each may have an answer of a quarter of a megabyte.
-_ANSWERS_AT_ONCE = 100
 _EVENTS = f"select {columns(Event, 'e')} from event e"
-_USED = (
+USED = (
     "c.input_tokens + coalesce(c.output_tokens, 0) + coalesce(c.cache_read_tokens, 0) "
     "+ coalesce(c.cache_write_tokens, 0)"
 )
@@ -77,12 +64,10 @@ _CLAIMS = (
 )
 
 
-class Queries:
+class Queries(Part):
     """The questions of people; none of them writes."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def workers(self, queue: int) -> list[AtWork]:
         """Return the live claims of a queue, in the order in which they were made."""
@@ -271,18 +256,31 @@ class Queries:
         )
 
     def story(self, queues: Sequence[int]) -> Iterator[tuple[float, int, int, int]]:
-        """Yield what has happened in these queues by the time at which it did: (Unix time, 0 for
-        an event, 1 for a claim and 2 for a refusal, its number, 1 for the end of a claim)."""
+        """Yield what has happened in these queues in order: (Unix time, 0 for an event, 1 for a
+        claim and 2 for a refusal, its number, 1 for the end of a claim).
+
+        What is numbered as it happens, claims, ends, events and refusals each for themselves, stays
+        in the order of its numbers, and no end comes before its claim, however the wall clock was
+        set meanwhile: to each is added the latest time that was met until then.
+        """
         marks = ", ".join("?" * len(queues))
-        claims = f"from claim c join item i on i.no = c.item where i.queue in ({marks})"
         found = self._store.rows(
-            f"select at, 0, no, 0 from event where queue in ({marks}) "
-            f"union all select c.claimed_at, 1, c.no, 0 {claims} "
-            "union all select r.at, 2, r.no, 0 from refusal r "
-            f"where r.claim in (select c.no {claims}) "
-            f"union all select c.ended_at, 1, c.no, 1 {claims} and c.ended_at is not null "
-            "and c.outcome is not null order by 1, 2, 3, 4",
-            (*queues, *queues, *queues, *queues),
+            "with c as (select c.no, c.claimed_at, c.ended_at, c.outcome, "
+            "max(c.claimed_at) over (order by c.no) as begun, "
+            "case when i.claim = c.no and i.finish_no is not null then max(c.ended_at) over "
+            "(partition by i.claim = c.no order by i.finish_no) else c.ended_at end as ended "
+            f"from claim c join item i on i.no = c.item where i.queue in ({marks})), "
+            "story as (select at, 0 as about, no, 0 as is_end, "
+            f"max(at) over (order by no) as latest from event where queue in ({marks}) "
+            "union all select claimed_at, 1, no, 0, begun from c "
+            "union all select at, 2, no, 0, max(at) over (order by no) from refusal "
+            "where claim in (select no from c) "
+            "union all select ended_at, 1, no, 1, "
+            "case when ended > begun then ended else begun end from c "
+            "where ended_at is not null and outcome is not null) "
+            "select at, about, no, is_end from story "
+            "order by latest, case when at < latest then 1 else 0 end, at, about, no, is_end",
+            (*queues, *queues),
         )
         # No generator: one that is left in the middle would go on when the store is closed.
         return iter(found)
@@ -293,7 +291,7 @@ class Queries:
         return [
             Span._make(same.setdefault(one, one) if type(one) is str else one for one in row)
             for row in self._store.rows(
-                f"select {columns(Span, 'c', tokens=_USED)} "
+                f"select {columns(Span, 'c', tokens=USED)} "
                 "from claim c join item i on i.no = c.item where i.queue = ? order by c.no",
                 (queue,),
             )
@@ -310,7 +308,6 @@ class Queries:
         return self._store.all(ClaimRow, f"{_CLAIMS}where c.no in ({marks})", numbers)
 
     def claim_of(self, token: str) -> ClaimRow | None:
-        """Return the claim that a token names, or None."""
         return self._store.one(
             ClaimRow, _CLAIMS + "where c.no = ? and c.token = ?", (number_of(token), token)
         )
@@ -374,48 +371,6 @@ class Queries:
             marks = ", ".join("?" * len(some))
             yield from self._results(f"where i.no in ({marks}) order by i.no", some)
 
-    def newest(self, queues: Sequence[int]) -> list[int]:
-        """Return the numbers of the items of some generations, oldest first, each id once: its
-        newest that is done, else its newest that has a report, else its newest. They stand in their
-        source's order as it was last opened; what was not in it then comes first."""
-        marks = ", ".join("?" * len(queues))
-        rank = dict.fromkeys(REPORTED, 1) | {"done": 2}
-        found: dict[str, int] = {}
-        ranked: dict[str, int] = {}
-        for no, item_id, state in self._store.rows(
-            f"select no, id, state from item where queue in ({marks}) order by no", queues
-        ):
-            if (now := rank.get(state, 0)) >= ranked.get(item_id, 0):
-                found[item_id], ranked[item_id] = no, now
-        last = self._store.row(
-            f"select ids from source_order where queue in ({marks}) order by queue desc limit 1",
-            queues,
-        )
-        if last is not None:
-            last_opened = [found.pop(one) for one in loads(last[0]) if one in found]
-            return [*found.values(), *last_opened]
-        return list(found.values())
-
-    def accepted_answers(self, queues: Sequence[int]) -> Iterator[str]:
-        """Yield the answers (JSON) that were accepted in some generations."""
-        marks = ", ".join("?" * len(queues))
-        rows = self._store.rows(
-            "select c.answer from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and c.answer is not null and {_ACCEPTED}",
-            queues,
-        )
-        return (answer for (answer,) in rows)
-
-    def payloads(self, queues: Sequence[int]) -> Iterator[str | None]:
-        """Yield the row of a source, as JSON, that each item of some generations was made from;
-        None for a file or a part of one."""
-        marks = ", ".join("?" * len(queues))
-        rows = self._store.rows(
-            f"select {_ROW} from item i where i.queue in ({marks}) order by i.no",
-            queues,
-        )
-        return (payload for (payload,) in rows)
-
     def proofs(self, queue: int) -> dict[str, int]:
         """Return how many items of a queue are done, by the proof of that; those that need none
         are left out."""
@@ -427,45 +382,11 @@ class Queries:
         )
         return dict.fromkeys(PROOFS, 0) | dict(found.fetchall())
 
-    def kept_by_checks(self, queues: Sequence[int]) -> Iterator[str]:
-        """Yield the reports (JSON) of some generations that keep what checks have said."""
-        marks = ", ".join("?" * len(queues))
-        rows = self._store.rows(
-            "select c.report from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and {_CHECKED} and {_ACCEPTED} order by i.no",
-            queues,
-        )
-        return (report for (report,) in rows)
-
-    def used(self, queues: Sequence[int]) -> dict[int, tuple[int, float | None]]:
-        """Return the tokens of the items of some generations, where they are known, and the dollars
-        (None: not known), by number."""
-        marks = ", ".join("?" * len(queues))
-        found = self._store.rows(
-            f"select c.item, sum({_USED}), {DOLLARS} from claim c join item i on i.no = c.item "
-            f"where i.queue in ({marks}) and c.input_tokens is not null group by c.item",
-            queues,
-        )
-        return {item: (tokens, usd) for item, tokens, usd in found}
-
-    def answers(self, numbers: Sequence[int]) -> Iterator[list[Answer]]:
-        """Yield the items with these numbers, in that order, some at a time."""
-        for start in range(0, len(numbers), _ANSWERS_AT_ONCE):
-            some = numbers[start : start + _ANSWERS_AT_ONCE]
-            rows = self._store.all(
-                Answer,
-                f"select {columns(Answer, 'i', **_OF_ANSWER)} from item i "
-                f"left join claim c on c.no = i.claim where i.no in ({', '.join('?' * len(some))})",
-                some,
-            )
-            found = {row.no: row for row in rows}
-            yield [found[no] for no in some if no in found]
-
     def _results(self, which: str, values: Sequence[object]) -> Iterator[Result]:
         from hypervisor.system.quick_json import loads
 
         found = self._store.rows(
-            f"select {columns(Result, 'i', **_OF_RESULT)} "
+            f"select {columns(Result, 'i', **OF_RESULT)} "
             f"from item i left join claim c on c.no = i.claim {which}",
             values,
         )

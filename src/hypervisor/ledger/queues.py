@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import STATES
-from hypervisor.ledger.rows import Queue, columns
+from hypervisor.ledger.part import Part
+from hypervisor.ledger.rows import columns
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import UsageError
 
@@ -24,11 +26,11 @@ _COUNTS = (
 _ALL = f"select {columns(Queue, 'q')} from queue q"
 
 
-class Queues:
+class Queues(Part):
     """The questions about queues."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, others: dict[str, Part]) -> None:
+        super().__init__(store, others)
         # Rows of queues as they were read last, by their numbers.
         self._kept: dict[int, Queue] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.claim_ids import number_of
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import columns
 from hypervisor.system.errors import NotOwner
 from hypervisor.system.records import NamedTuple
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypervisor.ledger.ends import Ends
-    from hypervisor.ledger.store import Store
 
 
 class Refusal(NamedTuple):
@@ -37,12 +37,10 @@ def worded(name: str, why: str) -> str:
 _ALL = f"select {columns(Refusal, 'r')} from refusal r "
 
 
-class Refusals:
+class Refusals(Part):
     """The verbs of whoever refuses reports, and the questions about that."""
 
-    def __init__(self, store: Store, ends: Ends) -> None:
-        self._store = store
-        self._ends = ends
+    _ends: Ends
 
     def note(self, token: str, name: str, why: str, tail: str) -> int:
         """Keep that the report of a live claim was refused; return how many of its reports were by

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.outcomes import FINAL, OPEN_STATES, OUTCOMES, REPORTED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.reports import reason_of, summary_of
 from hypervisor.ledger.rows import Item, columns
 from hypervisor.ledger.schema import ASIDE, WAITING
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from hypervisor.ledger.accepted import Accepted
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 
 # Items made ready at once, at most, and in which time; and seconds between: on a busy machine, too,
@@ -38,16 +38,15 @@ _BY_SOURCE = (
 )
 
 
-class Retries:
+class Retries(Part):
     """The verb that takes an end back."""
 
-    def __init__(self, store: Store, queues: Queues, accepted: Accepted) -> None:
-        self._store = store
-        self._queues = queues
-        self._accepted = accepted
+    _queues: Queues
+    _accepted: Accepted
 
     def retry(self, queue: str, ids: Iterable[str]) -> list[tuple[str, str]]:
-        """Make ended items ready again, behind all others, with as many attempts more as a new one.
+        """Make items ready again that have ended, or have attempts used up, behind all others, with
+        as many attempts more as a new one.
 
         Their claims and reports stay as history, and their attempts are counted on; what waits for
         them waits on. A queue that was cancelled is open again with them. Returns (id, why) of
@@ -82,7 +81,7 @@ class Retries:
             self._queues.alone()
             row = self._queues.get(queue)
             elsewhere = self._open_among(ids)
-            position = self._store.next_positions(len(ids)) if ids else 0
+            position = self._store.engine.next_positions(len(ids)) if ids else 0
             before = len(left)
             for count, item_id in enumerate(ids, 1):
                 why = self._retry(row, item_id, elsewhere, position + count - 1)
@@ -115,7 +114,7 @@ class Retries:
         for item_id in wanted:
             # Its row or file has changed: what it held before is done all the same.
             self._accepted.keep(row.no, ended[item_id][0])
-        position = self._store.next_positions(len(wanted)) if wanted else 0
+        position = self._store.engine.next_positions(len(wanted)) if wanted else 0
         left = [self._retry(row, one, {}, place) for place, one in enumerate(wanted, position)]
         return left.count(None)
 
@@ -141,13 +140,14 @@ class Retries:
         )
         if item is None:
             return "not in this queue"
-        if item.state in OPEN_STATES:
+        is_tried = self._is_tried(item)
+        if item.state in OPEN_STATES and not is_tried:
             return f"it is {item.state}"
         if item.pending == "merge":
             return f"its branch is not merged yet: hypervisor integrate {row.name}"
         if item.pending is not None:
             return f"its last report is not in its file yet: hypervisor summary {row.name} says why"
-        if item_id in elsewhere:
+        if item_id in elsewhere and not is_tried:
             return f"it is open in queue {elsewhere[item_id]}"
         # Whoever tries it again wants it.
         self._store.change("delete from dependency where item = ? and after = ?", (item.no, ASIDE))
@@ -168,6 +168,11 @@ class Retries:
         )
         self._queues.note(row.no, "retried", item_id)
         return None
+
+    def _is_tried(self, item: Item) -> bool:
+        """True if an open item waits for its next attempt: the last one can be forgiven."""
+        query = "select 1 from item where no = ? and state = 'ready' and attempts > forgiven"
+        return self._store.row(query, (item.no,)) is not None
 
     def _reason(self, claim: int | None) -> str | None:
         """Return what a claim's report gives as the reason, or as the summary, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger.findings import Reviewed, Sample
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.proofs import JUDGED, REVIEWED
 from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Item, columns, of
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 # A question of a client's session about a report begins so; then come the queue and the item.
@@ -37,14 +37,10 @@ _SAMPLED = (
 _LONGEST_QUESTION = 1000
 
 
-class Reviews:
-    """The verbs of a review."""
-
-    def __init__(self, store: Store, queues: Queues, items: Items, ends: Ends) -> None:
-        self._store = store
-        self._queues = queues
-        self._items = items
-        self._ends = ends
+class Reviews(Part):
+    _queues: Queues
+    _items: Items
+    _ends: Ends
 
     def reports(self, queue: int) -> list[Reviewed]:
         """Return the reports of a generation (its number) that are accepted as done now, in the

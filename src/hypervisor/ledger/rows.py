@@ -11,63 +11,10 @@ if TYPE_CHECKING:
     Tokens = tuple[int | None, int | None, int | None, int | None]
 
 
-class Queue(NamedTuple):
-    """One generation of a queue."""
-
-    no: int
-    project: str
-    name: str
-    generation: int
-    state: str
-    reason: str | None
-    purpose: str
-    instructions: str | None
-    verify: str | None
-    max_attempts: int
-    max_deaths: int
-    max_releases: int
-    lease_ms: int
-    lock_dir: str
-    source: str | None
-    preflight: str | None
-    opened_at: float
-    ended_at: float | None
-    scope: str | None
-    commands: str | None
-    budget_tokens: int | None
-    budget_ms: int | None
-    resume_at: float | None
-    started_at: float | None
-    may_write: str | None
-    folders: str | None
-    check_env: str | None
-    check_base: str | None
-    item_calls: int | None
-    item_ms: int | None
-    canary: int | None
-    trial_at: float | None
-    stopped_at: float | None
-    tools: str | None
-    yes_up_to: int | None
-    branches: int | None
-    commits: int | None
-    max_lost: int
-    answer: str | None
-    checks: str | None
-    max_refusals: int
-    budget_usd: float | None
-    item_usd: float | None
-    item_tokens: int | None
-    version: int | None
-    ladder: str | None
-    notify: str | None
-
-
 class Item(NamedTuple):
     """One item of a queue."""
 
     no: int
-    queue: int
     project: str
     id: str
     path: str | None
@@ -77,24 +24,10 @@ class Item(NamedTuple):
     position: int
     turn: int | None
     state: str
-    waits: int
-    attempts: int
-    deaths: int
-    releases: int
     claim: int | None
-    plan: str | None
     cause: str | None
     pending: str | None
-    first_claimed_at: float | None
-    finished_at: float | None
-    finish_no: int | None
-    told_at: float | None
-    told_by: str | None
-    files: str | None
-    named: str | None
     format: str | None
-    lost: int
-    abrupt: int
 
 
 class Session(NamedTuple):
@@ -119,10 +52,8 @@ class Agent(NamedTuple):
     transcript: str | None
     kept: str | None
     ended_at: float | None
-    how: str | None
     noticed_at: float | None
     noticed_by: str | None
-    known: int | None
     complete: int
     input_tokens: int | None
     output_tokens: int | None
@@ -160,12 +91,10 @@ class Held(NamedTuple):
     lease_ms: int
     lease_until: int
     agent: str | None
-    sent_back: int
     claimed_at: float
     branch: str | None
     worktree: str | None
     queue_name: str
-    max_attempts: int
     item_calls: int | None
     item_ms: int | None
     calls: int
@@ -194,14 +123,12 @@ class Ending(NamedTuple):
     queue: int
     turn: int
     claim: int
-    token: str
     lease_ms: int
     ends_by: int | None
     handout: int | None
     session: str | None
     agent: str | None
     process: str | None
-    queue_name: str
     queue_state: str
     queue_reason: str | None
     max_attempts: int
@@ -248,7 +175,6 @@ class Reported(NamedTuple):
     queue: int
     attempts: int
     forgiven: int
-    claim: int
     branch: str | None
     handout: int | None
     session: str | None
@@ -306,7 +232,6 @@ class Left(NamedTuple):
     branch: str | None
     worktree: str | None
     base_commit: str | None
-    merge: str | None
     merged_at: float | None
     no: int
     queue: int
@@ -334,7 +259,6 @@ class Branch(NamedTuple):
     state: str
     fingerprint: str | None
     format: str | None
-    queue_name: str
     verify: str | None
     check_env: str | None
     check_base: str | None

@@ -387,6 +387,8 @@ create table notification (
     sent_at real
 );
 create index notification_unsent on notification (queue) where sent_at is null;
+create index item_tried on item (queue, turn)
+    where turn >= 0 and first_claimed_at is not null;
 create table source_order (
     queue integer not null,
     ids text not null,

@@ -169,7 +169,7 @@ class Connection:
         if not self.raw.is_open or _is_passing(error):
             # The server's last word may come before the end of the connection does.
             self.raw.close()
-            return Gone(text, "look after the server, then run the command again")
+            return Gone(text, "check the server, then run the command again")
         if error.state in _COLLISIONS:
             return Collision(text, "run the command again")
         if error.state == _RAISED and " was moved to " in text:

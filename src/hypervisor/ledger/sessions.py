@@ -12,6 +12,7 @@ from hypervisor.ledger.agents import DOLLARS
 from hypervisor.ledger.claim_ids import number_of, token_no
 from hypervisor.ledger.ends import overtime
 from hypervisor.ledger.outcomes import REPORTED, WORKED, sql
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Held, Session, columns
 from hypervisor.ledger.schema import LEASED
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.claims import Claims
     from hypervisor.ledger.queues import Queues
     from hypervisor.ledger.rows import Agent
-    from hypervisor.ledger.store import Store
 
 
 # How the names of pools begin: each is a session, and each process that it starts an agent of it.
@@ -62,13 +62,9 @@ _OF_AGENT = (
 )
 
 
-class Sessions:
-    """The verbs of sessions."""
-
-    def __init__(self, store: Store, queues: Queues, claims: Claims) -> None:
-        self._store = store
-        self._queues = queues
-        self._claims = claims
+class Sessions(Part):
+    _queues: Queues
+    _claims: Claims
 
     def meet(
         self,
@@ -115,7 +111,6 @@ class Sessions:
         return calling.session
 
     def find(self, session: str) -> Session | None:
-        """Return the row of a session, or None."""
         return self._store.one(Session, f"{_ALL} where id = ?", (session,))
 
     def inherit(self, session: str) -> None:
@@ -204,7 +199,7 @@ class Sessions:
     def renew(self, session: str, agent: str) -> list[str]:
         """Renew the leases of an agent's claims that were not renewed in the last minute, or in the
         last third of a lease that is shorter than three, and take back those that ran out."""
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         held = self.held_by(session, agent)
         old = [row.token for row in held if (at := _renewal(row)) is not None and at <= now]
         old += self.lapsed(session, agent)
@@ -223,7 +218,7 @@ class Sessions:
     def next_look(self, held: Iterable[Held]) -> tuple[float | None, int | None]:
         """Return in how many seconds a call of who holds these (rows as of `held_by`) changes
         something again, and how many calls change nothing until then; None where none does."""
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         times, calls = [], []
         for row in held:
             times += [at for at in (_renewal(row), row.ends_by) if at is not None]
@@ -241,7 +236,7 @@ class Sessions:
         have had more of them, or more time, than their queue allows, each with the cause."""
         held = self.held_by(session, agent)
         self._add_calls(held, 1)
-        now = self._store.lease_clock()
+        now = self._store.engine.lease_clock()
         past = []
         for row in held:
             if row.ends_by is not None and row.ends_by <= now:

@@ -60,7 +60,6 @@ class Embedded:
         return (last or 0) + count + 1
 
     def next_positions(self, count: int) -> int:
-        """Reserve `count` places behind all others and return the first of them."""
         execute = self.connection.execute
         execute("update counter set value = value + ? where name = 'position'", (count,))
         value: int = execute("select value from counter where name = 'position'").fetchone()[0]
@@ -95,7 +94,6 @@ class Embedded:
         return schema.NEVER
 
     def data_version(self) -> int:
-        """Return a number that differs from an earlier one if another has written since."""
         version: int = self.connection.execute("pragma data_version").fetchone()[0]
         return version
 
@@ -124,7 +122,6 @@ class Embedded:
         )
 
     def refuse_writes(self, text: str) -> None:
-        """Have whoever writes from now on be told `text`, also those who are connected."""
         for table in schema.TABLES:
             for verb in ("insert", "update", "delete"):
                 self.connection.execute(
@@ -265,7 +262,7 @@ def unusable(path: str, error: BaseException) -> LedgerError:
     if "not a database" in text or "malformed" in text:
         fix = "restore it from a backup, or move it away and open the queue again"
     elif is_full(text):
-        fix = "free some space (or look after the disk), then run the command again"
+        fix = "free some space (or check the disk), then run the command again"
     elif "is locked" in text:
         fix = "another program holds the file: end it, then run the command again"
     elif isinstance(error, OSError):

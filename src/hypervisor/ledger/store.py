@@ -78,7 +78,8 @@ if TYPE_CHECKING:
             """Reserve `count` places behind all others and return the first of them."""
 
         def lease_clock(self) -> int:
-            """Return the time by which leases are judged, in microseconds."""
+            """Return the time by which leases are judged: microseconds that only ever grow. A write
+            transaction has one time: that of its first look at the clock."""
 
         def mind_clock(self) -> None:
             """Take back what the clock of leases was set by."""
@@ -96,7 +97,7 @@ if TYPE_CHECKING:
             """Return a number that differs from an earlier one if another has written since."""
 
         def compact(self) -> None:
-            """Give the disk back what removed rows took."""
+            """Give the disk back what removed rows took; whoever writes meanwhile waits."""
 
         def fold(self) -> None:
             """Fold what was written back into the file, where there is one, beside all others."""
@@ -179,7 +180,6 @@ class Store:
         self.project: str = meta["project"]
 
     def close(self) -> None:
-        """Close the connection."""
         self.engine.close()
 
     @property
@@ -190,7 +190,6 @@ class Store:
         return self._state
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Rows:
-        """Return the rows that `sql` selects."""
         return self.connection.execute(sql, values)
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Any:
@@ -230,18 +229,6 @@ class Store:
         self._write.durable = durable
         return self._write
 
-    def data_version(self) -> int:
-        """Return a number that differs from an earlier one if another process has written since."""
-        return self.engine.data_version()
-
-    def ends_are_noted(self) -> bool:
-        """True unless the user's own folder lacks accepted ends: it could not be written."""
-        return self.engine.ends_are_noted()
-
-    def compact(self) -> None:
-        """Give the disk back what removed rows took; whoever writes meanwhile waits."""
-        self.engine.compact()
-
     def after_commit(self, action: Callable[..., object], *values: object) -> None:
         """Have `action` run when the present transaction has been committed, under its flock."""
         self._write.committed[action, values] = None
@@ -275,17 +262,6 @@ class Store:
         if not self.engine.shared:
             return None
         return f"{self.state.id} {os.uname().nodename}:{self.root}"
-
-    def next_positions(self, count: int) -> int:
-        """Reserve `count` places behind all others and return the first of them."""
-        return self.engine.next_positions(count)
-
-    def lease_clock(self) -> int:
-        """Return the time by which leases are judged: microseconds that only ever grow.
-
-        A write transaction has one time: that of its first look at the clock.
-        """
-        return self.engine.lease_clock()
 
 
 def text_error(error: BaseException) -> None:

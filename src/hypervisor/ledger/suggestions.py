@@ -6,6 +6,7 @@ import time
 
 from hypervisor.ledger.findings import Suggestion
 from hypervisor.ledger.items import NewItem, Opened
+from hypervisor.ledger.part import Part
 from hypervisor.ledger.reviews import ACCEPTED, REJECTED
 from hypervisor.ledger.rows import columns
 from hypervisor.system.errors import HypervisorError, NotOwner, UsageError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.ends import Ends
     from hypervisor.ledger.items import Items
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.store import Store
 
 # Of one claim, at most.
 MOST = 5
@@ -26,14 +26,12 @@ _ALL = (
 )
 
 
-class Suggestions:
+class Suggestions(Part):
     """The verbs of suggested work."""
 
-    def __init__(self, store: Store, queues: Queues, items: Items, ends: Ends) -> None:
-        self._store = store
-        self._queues = queues
-        self._items = items
-        self._ends = ends
+    _queues: Queues
+    _items: Items
+    _ends: Ends
 
     def suggest(self, token: str, title: str, body: str | None) -> str:
         """Keep what the worker of a claim has found, and return its id; the same title again is the

@@ -8,23 +8,21 @@ import time
 from hypervisor.ledger.check import NAMED, USUAL, checks_of
 from hypervisor.ledger.claim import loads
 from hypervisor.ledger.options import BOUNDS, LIMITS
+from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hypervisor.ledger.options import Queue
     from hypervisor.ledger.queues import Queues
-    from hypervisor.ledger.rows import Queue
-    from hypervisor.ledger.store import Store
 
 
-class Terms:
+class Terms(Part):
     """The verbs that change on which terms a queue is worked on."""
 
-    def __init__(self, store: Store, queues: Queues) -> None:
-        self._store = store
-        self._queues = queues
+    _queues: Queues
 
     def set_check(
         self,
@@ -92,6 +90,10 @@ class Terms:
     def allow_commands(self, queue: str, commands: Sequence[str]) -> list[str]:
         """Have headless workers run command lines that begin so; return all that they may."""
         return self._allow(queue, "commands", "allowed", commands)
+
+    def allow_paths(self, queue: str, paths: Sequence[str]) -> list[str]:
+        """Let workers change these paths, although they steer; return all that they may."""
+        return self._allow(queue, "may_write", "allowed", paths)
 
     def set_bounds(self, queue: str, **bounds: float) -> None:
         """Give a queue other bounds, those that are named: `item_calls`, `item_ms`, `item_usd` and
@@ -234,8 +236,7 @@ class Terms:
 
         with self._store.write():
             row = self._queues.get(queue)
-            known = row.commands if column == "commands" else row.tools
-            allowed = list(dict.fromkeys([*loads(known or "[]"), *more]))
+            allowed = list(dict.fromkeys([*loads(getattr(row, column) or "[]"), *more]))
             if more:
                 self._store.change(
                     f"update queue set {column} = ? where no = ?", (dumps(allowed), row.no)

@@ -74,7 +74,7 @@ class GitError(HypervisorError):
 def lock_of(said: str) -> str | None:
     """Return the lock of git's own that kept it from its work, going by what it said, or None."""
     before, found, _ = said.partition(".lock': File exists")
-    return before.rpartition("'")[2] + ".lock" if found else None
+    return before.rpartition("Unable to create '")[2] + ".lock" if found else None
 
 
 class NobodyCommits(GitError, SetupError):
@@ -208,7 +208,6 @@ class Git:
 
     @property
     def root(self) -> str:
-        """The root of the project."""
         return self._root
 
     def setting(self, name: str) -> str | None:

@@ -1,10 +1,18 @@
-"""Faces of rooms whose parts are loaded when they are asked for: hooks do with a few of them."""
+"""Modules that are loaded when they are asked for: most commands and hooks do with a few."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+
+def by_name(module: str) -> ModuleType:
+    """Return the module of this name, as `importlib.import_module`, which loads more than most
+    verbs need."""
+    found: ModuleType = __import__(module, fromlist=["_"])
+    return found
 
 
 def face(package: str, parts: Mapping[str, str]) -> Callable[[str], object]:

@@ -59,7 +59,9 @@ def mend(extra: str, call: str) -> str:
         told = requires("hypervisor") or []
     except PackageNotFoundError:
         told = []
-    wanted = [one.partition(";")[0].strip() for one in told if f'extra == "{extra}"' in one]
+    marker = f'extra == "{extra}"'
+    # Each tool that builds packages has quotes of its own.
+    wanted = [one.partition(";")[0].strip() for one in told if marker in one.replace("'", '"')]
     pip, uv = [sys.executable, "-m", "pip", "install"], ["uv", "pip", "install", "--python"]
     install = pip if find_spec("pip") else [*uv, sys.executable]
     return shell([*install, *(wanted or [_LIBRARIES[extra]])])

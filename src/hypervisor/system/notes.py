@@ -157,15 +157,19 @@ def is_note(path: str) -> bool:
     return os.path.realpath(os.path.dirname(folder)) == os.path.realpath(f"{home()}/{_NOTES}")
 
 
-def prune(now: float) -> int:
+def prune(now: float, most: int | None = None) -> int:
     """Forget projects that are gone: not where they were, and not used for a month. `now` is Unix
-    time. Returns how many."""
+    time. Looks at no more than `most`, whichever these are. Returns how many are forgotten."""
     try:
         notes = Folder.at(home()).below(_NOTES)
     except OSError:
         return 0
+    names = notes.names()
+    if most is not None and len(names) > most:
+        start = int.from_bytes(os.urandom(4)) % len(names)
+        names = (names[start:] + names[:start])[:most]
     gone = 0
-    for name in notes.names():
+    for name in names:
         known = Note.read(name) if is_id(name) else None
         if known is None or os.path.lexists(known.path):
             continue

@@ -22,7 +22,7 @@ from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY, Schema, SchemaRe
 
 from hypervisor.system.errors import UsageError
 from hypervisor.system.strict_json import KINDS, decoder
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import count, either, listed, one_line
 
 if TYPE_CHECKING:
     from referencing._core import Resolver
@@ -223,10 +223,11 @@ def _told(error: ValidationError) -> str:
             return f"{place}: {shown} is not above {rule}"
         case "maxLength" | "minLength":
             word = "at most" if error.validator == "maxLength" else "at least"
-            return f"{place}: {shown} has {len(value)} characters, not {word} {rule}"
+            return f"{place}: {shown} has {count(len(value), 'character')}, not {word} {rule}"
         case "maxItems" | "minItems":
             word = "at most" if error.validator == "maxItems" else "at least"
-            return f"{place}: it has {len(value)} entries, not {word} {rule}"
+            entries = either(len(value), "entry", "entries")
+            return f"{place}: it has {len(value)} {entries}, not {word} {rule}"
         case "pattern":
             return f"{place}: {shown} does not match {one_line(rule, 120)}"
         case "format":

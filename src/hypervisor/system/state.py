@@ -32,6 +32,8 @@ LEDGER = "ledger.db"
 # Everything that SQLite may make beside the ledger.
 _DATABASE = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
 _ID = "id"
+# How many noted projects are looked at when one is made: gone ones go faster than they come.
+_LOOKED_AT = 16
 
 
 class Foreign(HypervisorError):
@@ -88,7 +90,7 @@ class State:
                 found.folder.write(".gitignore", b"*\n")
                 return found
             _make(root)
-            notes.prune(time.time())
+            notes.prune(time.time(), _LOOKED_AT)
         raise _stranger(shown(root))
 
     @classmethod
@@ -366,7 +368,7 @@ def _copy(path: str) -> Foreign:
     return Foreign(
         f"{one_line(path)}: a copy of another project's (synced, restored or copied): two copies "
         "would hand out the same items",
-        "where this copy is the only one in use: hypervisor adopt",
+        "if this copy is the only one in use: hypervisor adopt",
     )
 
 
@@ -375,7 +377,10 @@ def _owned(path: str) -> Foreign:
 
 
 def _odd(path: str) -> Foreign:
+    # A link that is moved stays one, beside what else we would not follow.
+    away = f"rm {shell(path)}"
+    if not os.path.islink(path):
+        away = f"mv {shell(path)} {shell(path + '.stranger')}"
     return Foreign(
-        f"{one_line(path)}: a link, or no plain file of ours, which we don't follow",
-        f"mv {shell(path)} {shell(path + '.stranger')}",
+        f"{one_line(path)}: a link, or no plain file of ours, which we don't follow", away
     )

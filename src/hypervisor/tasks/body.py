@@ -8,7 +8,7 @@ from hypervisor.tasks import markdown
 from hypervisor.tasks.header_edit import EditRefused, harmless, reparsed
 from hypervisor.tasks.read import Document
 
-_LINE_ENDS = late(r"\r\n|[\r\n]")
+LINE_ENDS = late(r"\r\n|[\r\n]")
 
 
 class AppendText(NamedTuple):
@@ -65,7 +65,7 @@ def _written(document: Document, text: str) -> str:
     plain = harmless(text).strip("\r\n")
     if not plain.strip():
         return ""
-    return _LINE_ENDS.sub(document.newline, plain) + document.newline
+    return LINE_ENDS.sub(document.newline, plain) + document.newline
 
 
 def _ends_blank(before: str) -> bool:

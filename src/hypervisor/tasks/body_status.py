@@ -1,15 +1,36 @@
-"""The status of a file that says it in its body: `## Status` and a line below, or `**Status:** …`
-between the title and the first section."""
+"""The status of a file that says it in its body: `## Status` and a line below, `## Status: …`, or
+`**Status:** …` between the title and the first section, however these are decorated."""
 
 from __future__ import annotations
 
 from hypervisor.system.late import late
 
-_SECTION = late(r"(?mi)^## +status[ \t#]*\r?\n(?:[ \t]*\r?\n)*[ \t]*([^\s#].*?)[ \t]*\r?$")
-_LINE = late(r"(?mi)^\*\*status(?::\*\*|\*\*:)[ \t]*(\S.*?)[ \t]*\r?$")
-# A date, a sign or a remark may follow the word.
-_WORD = late(r"[*_`> \t]*((?:(?! [-\u2013\u2014] )[\w' -])+)")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+
+_SECTION = late(
+    r"(?mi)^##[ \t]+[^a-z\n]*status[*_ \t#]*(?::[*_ \t]*|[ \t][-\u2013\u2014][ \t]+|\r?\n"
+    r"(?:[ \t]*(?:<!--[^\n]*-->)?[ \t]*\r?\n)*[ \t]*)([^\s#][^\r\n]*?)[ \t]*\r?$"
+)
+_LINE = late(
+    r"(?mi)(?:^|\|)[ \t>]*(?:[-*+][ \t]+)?(?:\*\*|__|[*_])?status(?:\*\*|__|[*_])?[ \t]*[:|]"
+    r"[*_]{0,2}[ \t]*(\S[^|\r\n]*)"
+)
+# A sign, marks or a ticked box may stand before the word, a date, a sign or a remark behind it.
+_WORD = late(r"[^\w\[~\n]*(?:\[[xX]\][^\w\[~\n]*)?((?:(?! [-\u2013\u2014] )[\w' -])+)")
 _FIRST = late(r"(?m)^##? .*$")
+
+
+def section(body: str) -> re.Match[str] | None:
+    """Return where the section that says the status is; its group is the line that says it."""
+    return _SECTION.search(body)
+
+
+def word_in(line: str) -> str | None:
+    """Return the word in a line that says a status, None for none."""
+    found = _WORD.match(line)
+    return found[1].strip() or None if found is not None else None
 
 
 def status_in(body: str) -> str | None:
@@ -21,9 +42,8 @@ def status_in(body: str) -> str | None:
         from hypervisor.tasks import markdown
 
         body = markdown.prose(body)
-    found = _SECTION.search(body)
+    found = section(body)
     if found is None:
         heads = [head for head in _FIRST.finditer(body) if head[0].startswith("## ")]
         found = _LINE.search(body, 0, heads[0].start() if heads else len(body))
-    word = _WORD.match(found[1]) if found is not None else None
-    return word[1].strip() if word is not None else None
+    return word_in(found[1]) if found is not None else None

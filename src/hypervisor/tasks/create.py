@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.errors import HypervisorError, mend_of
-from hypervisor.tasks.temporary import NotWritten
+from hypervisor.system.folder import write_all
+from hypervisor.tasks.temporary import NotWritten, give_name, make, remove
 from hypervisor.tasks.write import sync_folders
 
 
@@ -15,20 +16,18 @@ def create(path: str, data: bytes) -> None:
     Raises HypervisorError if anything of that name stands, and NotWritten.
     """
     folder = os.path.dirname(path)
-    draft = os.path.join(folder, f".hypervisor-{os.urandom(8).hex()}.tmp")
     try:
         if not os.path.isdir(folder):
             os.makedirs(folder)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        draft, descriptor = make(folder, 0o666)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            write_all(descriptor, data)
             os.fsync(descriptor)
+            give_name(descriptor, draft)
             os.link(draft, path)
         finally:
             os.close(descriptor)
-            os.unlink(draft)
+            remove(draft)
         sync_folders([path])
     except OSError as error:
         if os.path.lexists(path):

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
     from hypervisor.tasks.read import Document
 
-# Keys as `_fold` returns them.
+# Keys as `folded` returns them.
 _WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requires"))
 BLOCKS = frozenset(("blocks", "blocking"))
 # How other keys begin that may say what a task waits for.
 _LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
 _MOST_KEYS = 10_000
-_NONE = frozenset(("none", "n/a", "-", "", "null", "~"))
+_NONE = frozenset(("none", "n/a", "-", "\u2013", "\u2014", "", "null", "nil", "~"))
 # Types of a link that have its holder wait; all others are remarks.
 _WAITING_TYPES = frozenset(("blocks", "conditional-blocks", "waits-for", "parent-child"))
 _NAMES = ("uid", "id", "target")
 _WIKILINK = late(r"\[\[([^\[\]]+)\]\]")
+_LINK = late(r"\[[^\[\]]*\]\(<?([^()<>]+?)>?\)")
+_BETWEEN = late(r"[,;\n]")
 
 
 class Dependencies(NamedTuple):
@@ -68,9 +70,9 @@ def _says(name: str) -> str | None:
     """Return what a key says by its name: "waits", "blocks", "may" for one that may say that its
     holder waits, None for any other."""
     if name not in _said:
-        folded = _fold(name)
-        like = "may" if folded.startswith(_LIKE) else None
-        known = "waits" if folded in _WAITS else "blocks" if folded in BLOCKS else like
+        plain = folded(name)
+        like = "may" if plain.startswith(_LIKE) else None
+        known = "waits" if plain in _WAITS else "blocks" if plain in BLOCKS else like
         if len(_said) > _MOST_KEYS:
             return known
         _said[name] = known
@@ -110,14 +112,18 @@ def _read(
 
 def _split(text: str) -> list[str]:
     # A link may hold a comma, an id never does.
-    return [text] if "[[" in text and text.count("[[") == 1 else text.split(",")
+    if text.count("[[") + text.count("](") == 1:
+        return [text]
+    return [part.strip().removeprefix("- ") for part in _BETWEEN.split(text)]
 
 
 def _entry(entry: object, told: Dependencies, found: list[str]) -> bool:
     if isinstance(entry, dict):
         return _mapping(entry, told, found)
     if isinstance(entry, str | int | float) and not isinstance(entry, bool):
-        found.append(str(entry))
+        # Tables that have gaps make fractions of their numbers.
+        whole = isinstance(entry, float) and entry.is_integer()
+        found.append(str(int(entry) if whole else entry))
         return True
     return entry is None
 
@@ -128,11 +134,11 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
     The word `blocks` alone does not tell the direction: with `depends_on_id` its holder waits, with
     `target` the target does (beads and tbd).
     """
-    told_by = {_fold(key): value for key, value in entry.items() if isinstance(key, str)}
-    kind = str(told_by.get("type") or "").casefold()
+    told_by = {folded(key): value for key, value in entry.items() if isinstance(key, str)}
+    kind = str(told_by.get("type") or told_by.get("dependencytype") or "").casefold()
     other = told_by.get("dependsonid")
     if kind and kind not in _WAITING_TYPES:
-        told.remarks.append(f"a link of type '{kind}' is no dependency")
+        told.remarks.append(f"a link of type '{kind}' is not a dependency")
         return True
     if other is None and kind == "blocks" and told_by.get("target") is not None:
         told.blocks.append(link_path(str(told_by["target"])))
@@ -146,19 +152,26 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
 
 
 def link_path(word: str) -> str:
-    """Return the name that `[[id|shown]]` or `[[id#part]]` links to, with its folder in
-    `[[folder/id]]`; other text as it is."""
-    found = _WIKILINK.fullmatch(word.strip()) if "[" in word else None
-    if found is None:
-        return word.strip()
-    target = found[1].split("|", 1)[0].split("#", 1)[0].strip()
-    return target.removesuffix(".md").removeprefix("./").strip("/") or word
+    """Return the name that `[[id|shown]]`, `[[id#part]]` or `[shown](id.md)` links to, with its
+    folder in `[[folder/id]]`; other text as it is."""
+    word = word.strip().strip("`")
+    found = _WIKILINK.fullmatch(word) if "[" in word else None
+    if found is None and (found := _LINK.fullmatch(word) if "](" in word else None):
+        from urllib.parse import unquote
+
+        return _target(unquote(found[1])) or word
+    return word if found is None else _target(found[1].split("|", 1)[0]) or word
+
+
+def _target(link: str) -> str:
+    target = link.split("#", 1)[0].strip()
+    return target.removesuffix(".md").removeprefix("./").strip("/")
 
 
 def link_target(word: str) -> str:
     """Do as `link_path`, without the folder of a link."""
     target = link_path(word)
-    return target.rpartition("/")[2] if "[[" in word else target
+    return target.rpartition("/")[2] if "[[" in word or "](" in word else target
 
 
 def links_in(keys: Iterable[str]) -> Iterator[str]:
@@ -183,5 +196,6 @@ def in_row(row: Mapping[str, object]) -> Dependencies:
     return told
 
 
-def _fold(key: object) -> str:
+def folded(key: object) -> str:
+    """Return a key, or a word like one, as they are compared."""
     return str(key).casefold().replace("-", "").replace("_", "").replace(" ", "")

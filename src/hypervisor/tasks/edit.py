@@ -10,7 +10,7 @@ from hypervisor.system.late import late
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks import markdown
-from hypervisor.tasks.body import AppendText, ReplaceBody, append_text, replace_body
+from hypervisor.tasks.body import LINE_ENDS, AppendText, ReplaceBody, append_text, replace_body
 from hypervisor.tasks.header_edit import (
     EditRefused,
     RemoveKey,
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 
     from hypervisor.tasks.entries import Entries, Entry
 
-__all__ = [
-    "AppendText",
-    "Edit",
-    "EditRefused",
-    "Edited",
-    "InsertLine",
-    "PutSection",
-    "RemoveKey",
-    "ReplaceBody",
-    "SetKey",
-    "edit",
-    "insert_line",
-    "put_section",
-    "set_key",
-]
-
 
 class SetKey(NamedTuple):
     """Give a top-level key this value; a list where the key holds a list, or is new or empty.
@@ -61,7 +45,6 @@ class InsertLine(NamedTuple):
     """Put a line, framed by blank lines, after the first heading of level 1, or before the body."""
 
     line: str
-    after_first_h1: bool = True
 
 
 class PutSection(NamedTuple):
@@ -86,7 +69,6 @@ class Edited(NamedTuple):
 
 
 _TOKEN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-")
-_LINE_ENDS = late(r"\r\n|[\r\n]")
 _BLOCK_SCALAR = late(r"(?m)[|>][-+0-9]*[ \t]*(?:#.*)?\r?$")
 _COMMENT = late(r"(?m)(?:^|[ \t])#")
 
@@ -121,27 +103,6 @@ def edit(document: Document, edits: Sequence[Edit]) -> Edited:
             changes.append(change)
             now = after
     return Edited(document.raw, now.raw, tuple(changes))
-
-
-def set_key(document: Document, key: str, value: str | int | Sequence[str]) -> bytes:
-    """Return the file with `value` at the top-level `key`. Raises EditRefused.
-
-    An old value's quotes and the comment behind it stay; a new key is added after the last one.
-    """
-    return _set_key(document, SetKey(key, value)).raw
-
-
-def insert_line(document: Document, line: str, after_first_h1: bool = True) -> bytes:
-    """Return the file with `line` put into its body; see InsertLine. Raises EditRefused."""
-    return _insert_line(document, InsertLine(line, after_first_h1)).raw
-
-
-def put_section(document: Document, token: str, lines: Sequence[str]) -> bytes:
-    """Return the file with our section in it; see PutSection. Raises EditRefused.
-
-    The same token and lines again change nothing.
-    """
-    return _put_section(document, PutSection(token, lines)).raw
 
 
 def _set_key(document: Document, change: SetKey) -> Document:
@@ -240,20 +201,18 @@ def _split(line: str) -> list[str]:
 
 def _insert_line(document: Document, change: InsertLine) -> Document:
     line = change.line
-    if _LINE_ENDS.search(line) or not line.strip():
+    if LINE_ENDS.search(line) or not line.strip():
         raise EditRefused(document.path, "the line to insert is not one line")
     body, newline = document.body, document.newline
-    structure = markdown.scan(body)
     place = 0
-    if change.after_first_h1:
-        own = markdown.own_sections(body)
-        for heading in structure.headings:
-            # Obsidian shows nothing between two %%, and a formula between two $$.
-            unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
-            within = any(start <= heading.offset < end for start, end in own)
-            if heading.level == 1 and not unseen and not within:
-                place = heading.end
-                break
+    own = markdown.own_sections(body)
+    for heading in markdown.headings(body):
+        # Obsidian shows nothing between two %%, and a formula between two $$.
+        unseen = any(body.count(mark, 0, heading.offset) % 2 for mark in ("%%", "$$"))
+        within = any(start <= heading.offset < end for start, end in own)
+        if heading.level == 1 and not unseen and not within:
+            place = heading.end
+            break
     before = document.text[: document.body_start + place]
     rest = body[place:]
     new = line + newline
@@ -266,9 +225,8 @@ def _insert_line(document: Document, change: InsertLine) -> Document:
     at = document.body_start + place
     after = reparsed(document, at, at, new)
     check_body(document, after)
-    if markdown.own_sections(after.body) and len(markdown.own_sections(after.body)) != len(
-        markdown.own_sections(body)
-    ):
+    sections = markdown.own_sections(after.body)
+    if sections and len(sections) != len(own):
         raise EditRefused(document.path, "the line would be taken for a mark of ours")
     return after
 

@@ -86,11 +86,9 @@ class Header:
         return self.meta.keys()
 
     def value(self, key: str) -> object:
-        """Return the value of a key, None if there is none."""
         return self.meta.get(key)
 
     def holds(self, key: str) -> bool:
-        """True if the key has a value."""
         return self.meta.get(key) is not None
 
     def raw_text(self, key: str) -> str | None:

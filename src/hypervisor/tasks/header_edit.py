@@ -22,12 +22,20 @@ _ONE_LINE = late(
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
+class Stamp(str):
+    """A date, or a time: written without quotes, as tools that read one as that do it."""
+
+    __slots__ = ()
+
+
 def written(value: str, style: str | None = None) -> str:
     """Return `value` as YAML, for block and flow context alike.
 
     `style` is the quote character to use, if the value can be written so; None asks for no quotes
     where none are needed.
     """
+    if isinstance(value, Stamp) and style is None:
+        return str(value)
     if value.isascii() and value.isalnum() and style is None and not value[0].isdigit():
         return value if value.lower() not in WORDS else f"'{value}'"
     if not _ONE_LINE.fullmatch(value):
@@ -77,7 +85,8 @@ def check_header(
 
     `end` is where the text behind the edit starts, `grown` by how much it moved.
     """
-    if key not in after.keys or after.value(key) != value:
+    now = after.raw_text(key) if isinstance(value, Stamp) else after.value(key)
+    if key not in after.keys or now != value:
         raise EditRefused(before.path, f"{key} would not read back as {shown(value)}")
     check_rest(before, after, key, end, grown)
 

@@ -25,14 +25,17 @@ _WORD = re.compile(rb"[\w.-]+")
 # What a task can be called by its number, as `Names` has it: in its id or its file's name.
 _NUMBER = re.compile(rb"(?:[a-z]+-)?0*(\d+(?:\.\d+)*)")
 _ID_LINE = re.compile(rb"^(?:id|task_id)[ \t]*:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
-_STATUS_LINE = re.compile(rb"^status[ \t]*:[ \t]*[\"']?([\w -]*\w)[\"']?[ \t]*\r?$", re.MULTILINE)
+_STATUS_LINE = re.compile(
+    rb"^(?:status|state)[ \t]*:[ \t]*[\"']?([^\"'#\r\n]*\w)[\"']?[ \t]*(?:[ \t]#[^\r\n]*)?\r?$",
+    re.MULTILINE | re.IGNORECASE,
+)
 _TASK_LINE = re.compile(
     rb"^[ \t]*(?:- )?[\"'{]?(?:[\w-]*id|status|state|type|depend[\w-]*|block[\w-]*|assignee"
     rb"|priority|parent)[\"']?[ \t]*:",
     re.MULTILINE | re.IGNORECASE,
 )
 # Even in the folders that are skipped at first, none of these ever holds a task.
-_NEVER = frozenset({"node_modules"})
+NEVER = frozenset({"node_modules"})
 
 
 class Known(NamedTuple):
@@ -66,8 +69,8 @@ def tasks_below(
     walk = Walk(root, root, is_markdown, settings.skip_folders)
     yield from _known(walk, settings, words, but)
     for folder in walk.skipped:
-        if os.path.basename(folder) not in _NEVER:
-            yield from _known(Walk(folder, root, is_markdown, _NEVER), settings, words, but)
+        if os.path.basename(folder) not in NEVER:
+            yield from _known(Walk(folder, root, is_markdown, NEVER), settings, words, but)
 
 
 class TaskIds:

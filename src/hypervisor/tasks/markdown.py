@@ -84,12 +84,6 @@ def own_sections(body: str) -> list[tuple[int, int]]:
     return found
 
 
-def own_section(body: str) -> tuple[int, int] | None:
-    """Return the span of the last section that we wrote, or None."""
-    sections = own_sections(body)
-    return sections[-1] if sections else None
-
-
 def without_own_section(body: str) -> str:
     """Return `body` without the sections that we wrote: what our rules may read."""
     for start, end in reversed(own_sections(body)):

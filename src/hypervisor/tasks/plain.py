@@ -94,14 +94,12 @@ class PlainHeader:
         return self._meta
 
     def value(self, key: str) -> object:
-        """Return the value of a key, None if there is none."""
         word = self.words.get(key)
         if word is None:
             return None
         return [one.value for one in word] if isinstance(word, list) else word.value
 
     def holds(self, key: str) -> bool:
-        """True if the key has a value."""
         return self.words.get(key) is not None
 
     def raw_text(self, key: str) -> str | None:

@@ -150,11 +150,6 @@ class Document:
         """Return the line of the file, from 1, at an offset of `text`."""
         return self.text.count("\n", 0, offset) + 1
 
-    @property
-    def body_line(self) -> int:
-        """The line of the file, from 1, with which the body starts."""
-        return self.line_at(self.body_start)
-
     def raw_text(self, key: str) -> str | None:
         """Return a top-level scalar as it is written, quotes removed.
 

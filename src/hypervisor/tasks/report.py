@@ -12,8 +12,10 @@ import time
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
-from hypervisor.tasks import edit, locate, read, task_of, undo, words, write
+from hypervisor.tasks import edit, locate, read, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
+from hypervisor.tasks.header_edit import EditRefused
+from hypervisor.tasks.task import task_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ def put(
             return None, None
         task = task_of(document, settings, format)
         if task is None:
-            raise edit.EditRefused(path, "it is no task any more")
+            raise EditRefused(path, "it is no longer a task")
         kind = task.family.kind
         if kind is not None and not kind.writes:
             return None, None
@@ -154,11 +156,14 @@ def put(
         if assignee and task.assignee is None and not names_nobody_readable(document, task):
             try:
                 edited = edit.edit(document, [*edits, assign(document, task, assignee)])
-            except edit.EditRefused:
+            except EditRefused:
                 pass
         looks, held = document.identity, None
         name = kind.new_name(os.path.basename(path), status or "") if kind else ""
         now = os.path.join(os.path.dirname(path), name) if name else path
+        if now != path:
+            # Not after half of it is written.
+            write.refuse_taken(path, now)
         if edited.after != edited.before:
             log.record([(path, edited.before, edited.after, item_id)])
             try:
@@ -177,6 +182,8 @@ def put(
 def _harmless(line: str) -> str:
     readable = line if line.isprintable() else _UNREADABLE.sub("�", line)
     readable = readable.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
+    if "[" not in readable:
+        return readable
     # A list item that opens a bracket is a box to many tools, also in a quote.
     return _BOX.sub(r"\1\\[", readable)
 

@@ -6,30 +6,51 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.system.records import Record
-from hypervisor.tasks.dependencies import dependencies, link_target
+from hypervisor.tasks.dependencies import dependencies, folded, link_target
 from hypervisor.tasks.family import Family, family_of
 from hypervisor.tasks.read import Document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hypervisor.config.settings import Settings
 
 _ID_KEYS = ("id", "task_id", "permalink")
 _ALIAS_KEYS = ("alias", "aliases", "permalink", "task_id")
 # What says that a task is finished, whatever its status.
 _FLAGS = ("done", "completed")
-_RECURRENCE = ("recurrence", "recurring", "recur", "rrule")
+# What says how a task stands that is ready by its status.
+_SAYS = {"blocked": "blocked", "draft": "draft"}
+# As `folded` returns them; `every` and the like hold too many other things.
+_RECURRENCE = frozenset(
+    ("recurrence", "recurring", "recur", "rrule", "rec", "recurrencerule", "repeat", "repeats",
+     "repeating", "repeatevery")
+)  # fmt: skip
+_NEVER = ("", "none", "never", "no", "false", "off")
+# When a task was closed, and when it was changed, or opened again.
+_CLOSED = ("closed_at", "closedAt", "closed", "completed_at", "completedAt")
+_CHANGED = (
+    "updated_at", "updatedAt", "updated", "updated_date", "modified", "last_modified",
+    "dateModified", "reopened_at", "reopenedAt",
+)  # fmt: skip
 # Pages with a status of their own are not work.
 _PAGES = frozenset(
-    ("adr", "area", "decision", "doc", "meeting", "milestone", "moc", "note", "page", "person",
-     "reference", "skill", "spec", "template", "zettel")
+    ("adr", "area", "daily", "decision", "doc", "docs", "documentation", "glossary", "journal",
+     "meeting", "meeting note", "meeting notes", "milestone", "moc", "note", "notes", "page",
+     "person", "prd", "reference", "rfc", "skill", "spec", "specification", "template", "zettel")
 )  # fmt: skip
+_FOLDED_PAGES = frozenset(map(folded, _PAGES))
 # What is ready, wherever it is said.
 _SAFE = ("todo", "to do", "to-do")
 # What a template has where a task has a title.
-_PLACEHOLDERS = ("{{", "<%")
+_PLACEHOLDER = late(r"\{\{|<%|\{%|<[\w ]+>$|%\w+%$|\$\{?\w+\}?$|\[(?:task )?(?:title|name)\]$")
+_TEMPLATE = late(
+    r"(?i)[\W\d_]*(?:(?:bug|epic|feature|issue|note|story|task|todo)[-_. ]+)?template"
+    r"(?:[-_. ]+(?:bug|epic|feature|issue|note|story|task|todo))?\.md"
+)
 _H1 = late(r"(?m)^# +(.+?)[ \t#]*$")
-_KIND_OF_H1 = late(r"(?i)(?:task|story)(?: [\w.-]+)?: +")
+_KIND_OF_H1 = late(r"(?i)(?:(?:task|story)(?: [\w.-]+)?|[a-z]+-\d+): +")
 _STEM = late(r"(?:[a-z]+-)?\d+(?:\.\d+)*(?: - |-(?:pending|ready|complete)-p\d-)(?=.)")
 
 
@@ -84,7 +105,7 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     family = family_of(document.keys, settings, document.path, format)
     if family.kind is not None and not family.kind.is_task(document, family):
         return None
-    keys = family.fields
+    keys = _as_spelt(family.fields, document)
     warnings: list[str] = []
     if document.late:
         warnings.append("blank lines before the front matter, which other tools don't see")
@@ -95,6 +116,9 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     status = raw(status_key)
     kind = raw(keys["type"])
     title = raw(keys["title"]) or raw("name")
+    if kind is None and document.holds(keys["type"]):
+        kinds = document.raw_list(keys["type"]) or []
+        kind = next((one for one in kinds if folded(one) in _FOLDED_PAGES), None)
     odd_status = False
     if status is None and document.holds(status_key):
         words = document.raw_list(status_key)
@@ -107,25 +131,30 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     known_type = kind is not None and kind.lower() in settings.task_types
     # An empty status is one that is still to come.
     empty = status_key in document.keys and bool(title and raw(keys["id"]))
-    by_name = family.kind is not None and family.kind.by_name
-    if not (status or odd_status or known_type or empty or by_name):
+    always = family.kind is not None and family.kind.always
+    if not (status or odd_status or known_type or empty or always):
         return None
-    if (title or "").startswith(_PLACEHOLDERS):
-        return None
-    if kind is not None and not known_type and kind.lower() in _PAGES:
+    if kind is not None and not known_type and folded(kind) in _FOLDED_PAGES:
         return None
     task_id = raw(keys["id"])
     if not task_id:
         task_id = next(filter(None, map(raw, _ID_KEYS)), None)
+    title = title or _heading_or_stem(document)
+    if _is_template(document, title, task_id):
+        return None
     state = "unknown" if odd_status else _state(family, settings, status, task_id)
     flag = next((key for key in _FLAGS if document.value(key) is True), None)
     if flag is not None and state == "ready":
         state, status = "done", f"{flag}: true"
+    elif state == "ready":
+        for key, said in _SAYS.items():
+            if document.value(key) is True:
+                state, status = said, f"{key}: true"
     assignees = _words(document, keys["assignee"], warnings, scalar_is_usual=True)
     told = dependencies(document, keys["depends_on"], settings.ignore_keys)
     task = Task(
         id=task_id.strip() or None if task_id else None,
-        title=title or _heading_or_stem(document),
+        title=title,
         status=status or None,
         state=state,
         type=kind or None,
@@ -143,7 +172,7 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
         blocks=told.blocks,
         may_wait=told.may,
         unread=told.unread,
-        recurs=any(map(document.value, _RECURRENCE)),
+        recurs=any(_recurs(document, key) for key in document.keys),
         family=family,
         warnings=[*warnings, *told.remarks],
     )
@@ -164,9 +193,23 @@ def is_closed_by_reason(document: Document) -> bool:
     opened again since."""
     if not document.value("close_reason"):
         return False
-    closed = document.raw_text("closed_at")
-    since = document.raw_text("updated_at") or document.raw_text("updated")
-    return not (closed and since and since > closed)
+    if (document.raw_text("status") or "").casefold() == "reopened":
+        return False
+    closed = next(filter(None, map(document.raw_text, _CLOSED)), None)
+    since = [told for told in map(document.raw_text, _CHANGED) if told]
+    return not (closed and any(_is_later(told, closed) for told in since))
+
+
+def _is_later(one: str, other: str) -> bool:
+    """True if a time is after another; of what can't be read the letters tell."""
+    from datetime import UTC, datetime
+
+    try:
+        times = [datetime.fromisoformat(told.strip()) for told in (one, other)]
+    except ValueError:
+        return one > other
+    first, second = (time if time.tzinfo else time.replace(tzinfo=UTC) for time in times)
+    return first > second
 
 
 def _state(family: Family, settings: Settings, status: str | None, task_id: str | None) -> str:
@@ -183,8 +226,42 @@ def _state(family: Family, settings: Settings, status: str | None, task_id: str 
     return state if settings.adds("ready", word) else "unknown"
 
 
+def _as_spelt(fields: Mapping[str, str], document: Document) -> Mapping[str, str]:
+    """Return the keys of a family as the document spells them: `Status` is `status`."""
+    if not any(key[:1].isupper() for key in document.keys):
+        return fields
+    spelt = {key.casefold(): key for key in document.keys if key[:1].isupper()}
+    return {
+        field: key if key in document.keys or field == "status" else spelt.get(key.casefold(), key)
+        for field, key in fields.items()
+    }
+
+
+def _is_template(document: Document, title: str, task_id: str | None) -> bool:
+    name = os.path.basename(document.path) if "emplate" in document.path.lower() else ""
+    return (
+        _PLACEHOLDER.match(title) is not None
+        or (task_id or "").startswith(("{{", "<%"))
+        or document.value("template") is True
+        or (name != "" and _TEMPLATE.fullmatch(name) is not None)
+    )
+
+
+def _recurs(document: Document, key: str) -> bool:
+    """True if a key says that its task comes again."""
+    if key[:1] not in ("r", "R") or folded(key) not in _RECURRENCE:
+        return False
+    raw = document.raw_text(key)
+    return raw.strip().casefold() not in _NEVER if raw is not None else bool(document.value(key))
+
+
 def _heading_or_stem(document: Document) -> str:
-    found = _H1.search(document.text, document.body_start)
+    body = document.body
+    if "```" in body or "~~~" in body:
+        from hypervisor.tasks import markdown
+
+        body = markdown.prose(body)
+    found = _H1.search(body)
     if found is not None:
         return _KIND_OF_H1.sub("", found[1].rstrip("\r"), 1)
     stem = os.path.splitext(os.path.basename(document.path))[0]

@@ -7,9 +7,9 @@ is known of keys and words everywhere.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 from hypervisor.system.late import late
+from hypervisor.system.lazy import by_name
 from hypervisor.system.reading import MIB, NotReadable, read_file
 
 TYPE_CHECKING = False
@@ -33,20 +33,20 @@ TASK_FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "compound-engineering": ("compound", ()),
 }
 _DEEPEST = 8
-_TODO = late(r"\d{3,}-(?:pending|ready|complete)-p\d-.*\.md")
+_TODO = late(r"(?i)\d{3,}-(?:pending|ready|complete)-p\d-.*\.md")
 # By the folder of the tasks.
 _known: dict[str, Family | None] = {}
 
 
 class TaskFiles:
     """One format. `name` and `about` are as in `Format`. Where it never `writes`, an end is not
-    written into the file: a tool owns that. `by_name` says that the name of a file tells its
-    status, too."""
+    written into the file: a tool owns that. With `always`, what
+    `is_task` says is one needs no status."""
 
     name = ""
     about = ""
     writes = True
-    by_name = False
+    always = False
 
     def family(self, above: str, folder: str) -> Family | None:
         """Return the keys and words of the task files in `folder`, if they are of this format, by
@@ -81,7 +81,7 @@ class TaskFiles:
 
 def get(name: str) -> TaskFiles:
     """Return the format called `name`."""
-    made: TaskFiles = import_module(f"hypervisor.tasks.formats.{TASK_FILES[name][0]}").FORMAT
+    made: TaskFiles = by_name(f"hypervisor.tasks.formats.{TASK_FILES[name][0]}").FORMAT
     return made
 
 
@@ -126,7 +126,7 @@ def parts(folder: str, above: str) -> list[str]:
 def text_of(*path: str) -> str:
     """Return the text of a small file, "" for none."""
     try:
-        return read_file(os.path.join(*path), MIB)[0].decode()
+        return read_file(os.path.join(*path), MIB)[0].decode("utf-8-sig")
     except (OSError, NotReadable, UnicodeDecodeError):
         return ""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SWEEP_SECONDS = 60.0
+# Where Linux lists the files that this process has open.
+_OPEN = "/proc/self/fd"
 _TEMPORARY = late(r"\.hypervisor-[0-9a-f]{16}\.tmp")
 
 
@@ -35,17 +37,38 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def make(folder: str, mode: int) -> tuple[str, int]:
+    """Return a hidden name in `folder` and a descriptor of a new file, which `give_name` gives it:
+    a writer that is killed leaves nothing. Where the system has no file without a name, it has that
+    one at once."""
+    temporary = os.path.join(folder, f".hypervisor-{os.urandom(8).hex()}.tmp")
+    unnamed = getattr(os, "O_TMPFILE", 0) if os.path.isdir(_OPEN) else 0
+    if unnamed:
+        try:
+            return temporary, os.open(folder or ".", os.O_RDWR | unnamed | os.O_CLOEXEC, mode)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+                raise
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return temporary, os.open(temporary, flags, mode)
+
+
+def give_name(descriptor: int, name: str) -> None:
+    """Give a file of `make` a name that nothing has, unless it has one. Raises OSError."""
+    if not os.fstat(descriptor).st_nlink:
+        # With a descriptor, whichever, Python has the system follow what /proc shows as a link.
+        os.link(f"{_OPEN}/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+
+
 def prepare(
     target: str, path: str, after: bytes, status: os.stat_result, source: int, *, sync: bool = True
 ) -> tuple[str, int]:
-    """Write `after` under a hidden name beside `target`; return name and descriptor.
+    """Write `after` beside `target`; return the hidden name that `give_name` gives it, and its
+    descriptor.
 
     It is on the disk when this returns, unless `sync` is false: then its way there has begun.
     """
-    name = f".hypervisor-{os.urandom(8).hex()}.tmp"
-    temporary = os.path.join(os.path.dirname(target), name)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
+    temporary, descriptor = make(os.path.dirname(target), 0o600)
     try:
         # Tells the sweeper that somebody is at work.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -67,6 +67,8 @@ MARKDOWN = (".md", ".markdown")
 LEFT_OUT = "left out"
 _UNFINISHED = re.compile(r"archive|draft|template", re.IGNORECASE)
 _LEFTOVERS = (".tmp", ".lock", "~")
+# Folders are numbered, or say what is in them: `99 - Templates`, `_archive`, `Task Templates`.
+_DECORATION = re.compile(r"(?:[\W\d_]+|(?:issue|note|task)s?[-_ ]+)+")
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -127,6 +129,11 @@ class Walk:
                 continue
             stack.extend(reversed(entries))
 
+    def _is_left_out(self, folder: str) -> bool:
+        name = folder.casefold()
+        found = _DECORATION.match(name)
+        return name in self._skip or (found is not None and name[found.end() :] in self._skip)
+
     def _list(self, folder: str) -> list[tuple[str, bool]]:
         """Return the files and folders to go on with, sorted; links and the rest put aside."""
         seen = os.stat(folder)
@@ -146,7 +153,7 @@ class Walk:
                 if entry.is_symlink():
                     links.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if name.casefold() in self._skip:
+                    if self._is_left_out(name):
                         skipped.append(entry.path)
                     elif enter:
                         kept.append((entry.path, True))
@@ -160,7 +167,7 @@ class Walk:
     def _link(self, path: str) -> Iterator[Found]:
         name = os.path.basename(path)
         is_folder = os.path.isdir(path)
-        if name.casefold() in self._skip if is_folder else not self._accept(name):
+        if self._is_left_out(name) if is_folder else not self._accept(name):
             return
         if not is_folder and not os.path.isfile(path):
             problem = Problem("broken", "link", "a link that leads nowhere", "remove or fix it")

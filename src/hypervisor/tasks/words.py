@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 200
 _HEADER = 4 * KIB
-_LINE = late(r"([\w-]+)[ \t]*:[ \t]*(?:\"([^\"\\]*)\"|'([^']*)'|([^#\"'\[{]*?))[ \t]*(?:#.*)?")
+_SPECIAL = frozenset("#\"'[{")
+_VALUE = late(r"[ \t]*(?:\"([^\"\\]*)\"|'([^']*)'|([^#\"'\[{]*?))[ \t]*(?:#.*)?")
 
 
 def word_for(state: str, task: Task, document: Document, settings: Settings) -> str | None:
@@ -34,11 +35,7 @@ def _of_siblings(state: str, task: Task, document: Document, settings: Settings)
     """Return the word that most of the tasks in the same folder have which are in `state`."""
     folder = os.path.dirname(document.path)
     counted: dict[str, int] = {}
-    try:
-        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".md")]
-    except OSError:
-        return None
-    for name in names[:_LOOKED_AT]:
+    for name in _notes(folder):
         path = os.path.join(folder, name)
         family = task_files.of_path(path)
         # What a format lists for its own files is no word for others.
@@ -48,18 +45,42 @@ def _of_siblings(state: str, task: Task, document: Document, settings: Settings)
     return max(counted, key=counted.__getitem__) if counted else None
 
 
+def _notes(folder: str) -> list[str]:
+    """Return the names of the first Markdown files that a folder lists, sorted: not all of them,
+    since there may be very many."""
+    names: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".md"):
+                    names.append(entry.name)
+                    if len(names) == _LOOKED_AT:
+                        break
+    except OSError:
+        return []
+    return sorted(names)
+
+
 def _status(path: str, key: str) -> str | None:
     try:
-        header = read_start(path, _HEADER).decode("utf-8", "replace")
+        raw = read_start(path, _HEADER)
     except (OSError, NotReadable):
         return None
+    if key.encode() not in raw:
+        return None
+    header = raw.decode("utf-8", "replace")
     lines = header.removeprefix("\ufeff").lstrip().split("\n")
     if lines[0].rstrip() != "---":
         return None
     for line in lines[1:]:
         if line.startswith("---"):
             return None
-        found = _LINE.fullmatch(line.rstrip("\r")) if line.startswith(key) else None
-        if found is not None and found[1] == key:
-            return (found[2] or found[3] or found[4] or "").strip()
+        name, colon, value = line.rstrip("\r").partition(":")
+        if not colon or name.rstrip(" \t") != key:
+            continue
+        if _SPECIAL.isdisjoint(value):
+            return value.strip(" \t")
+        found = _VALUE.fullmatch(value)
+        if found is not None:
+            return (found[1] or found[2] or found[3] or "").strip()
     return None

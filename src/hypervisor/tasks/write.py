@@ -27,7 +27,13 @@ from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import guard
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of
 from hypervisor.tasks.rename import Swap
-from hypervisor.tasks.temporary import NotWritten, prepare, remove_ours, sweep_temporaries
+from hypervisor.tasks.temporary import (
+    NotWritten,
+    give_name,
+    prepare,
+    remove_ours,
+    sweep_temporaries,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,6 +177,7 @@ def _replace(
                 temporary, ours = prepare(target, path, after, status, locked)
             leased = guard.keep_writers_out(locked, path)
             guard.check(locked, target, path, seen.raw, seen.identity)
+            give_name(ours, temporary)
             swap = Swap(temporary, target, ours, after)
             if not swap.make(path, locked, seen.raw, leased):
                 raise FileChanged(path)
@@ -186,6 +193,12 @@ def _replace(
         raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
 
 
+def refuse_taken(path: str, new: str) -> None:
+    """Raise NotWritten if `new` is the name of another file than the one at `path`."""
+    if os.path.lexists(new) and not (os.path.exists(new) and os.path.samefile(path, new)):
+        raise NotWritten(path, f"{new} already exists", "rename one of them")
+
+
 def move(path: str, new: str) -> Identity:
     """Give the file at `path` the name `new` beside it, which nothing may have; return how it looks
     then. A process that is killed in between leaves both names for the same file, and the next one
@@ -194,8 +207,7 @@ def move(path: str, new: str) -> Identity:
         try:
             os.link(path, new, follow_symlinks=False)
         except FileExistsError:
-            if not os.path.samefile(path, new):
-                raise NotWritten(path, f"{new} already exists", "rename one of them") from None
+            refuse_taken(path, new)
         os.unlink(path)
         sync_folders([new])
         return identity_of(os.stat(new))

@@ -24,6 +24,7 @@ from hypervisor.tasks.locate import expect
 from hypervisor.tasks.task import task_of
 from hypervisor.tasks.temporary import recovered
 from hypervisor.tasks.undo import UndoLog
+from hypervisor.tasks.undo_packs import Packs
 from hypervisor.triage import Plan
 from hypervisor.worker import give_back
 from hypervisor.worker.presence import Presence
@@ -39,7 +40,7 @@ def tidy(root: str, queue: str, settings: Settings, checked: Preflight) -> None:
     state = State.find(root)
     if state is None:
         return
-    UndoLog(state, queue).prune(settings.limits.undo_days)
+    Packs(state, queue).prune(settings.limits.undo_days)
     paths = (os.path.join(root, entry.path) for entry in checked.ready if entry.path)
     for folder in {os.path.dirname(path) for path in paths}:
         with suppress(OSError):

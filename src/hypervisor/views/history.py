@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from hypervisor.ledger import Ledger, locks, outcomes, usage
+from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
 from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
 from hypervisor.ledger.reports import reason_of
 from hypervisor.ledger.reviews import ACCEPTED, REJECTED
-from hypervisor.ledger.rows import Queue
 from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
@@ -62,7 +62,7 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
     if state == "waiting" and row.id in ledger.narrowing.aside(row.queue):
         return (
             f"it is set aside, not {one_line(ledger.narrowing.condition(row.queue), 100)}; "
-            f"all back: hypervisor open {queue} --where all"
+            f"bring all back: hypervisor open {queue} --where all"
         )
     if state == "waiting":
         others = ledger.queries.waits_for(row.no)[:_AWAITED]
@@ -74,7 +74,7 @@ def _why(ledger: Ledger, row: KnownItem) -> str | None:
         why = row.cause or (reason_of(report.report) if report is not None else None)
         again = shell([queue, row.id])
         told_why = f"“{prose(why or 'no reason given', 300)}”"
-        return f"{state}: {told_why}; again: hypervisor retry {again}"
+        return f"{state}: {told_why}; try again: hypervisor retry {again}"
     if state == "done":
         return None
     return f"{state}: {prose(row.cause or 'no reason given', 300)}"
@@ -92,12 +92,12 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     queue = ledger.queues.get(row.queue_name)
     if queue.state == "paused":
         why = f" ({one_line(queue.reason, 100)})" if queue.reason else ""
-        return f"its queue is paused{why}; hypervisor resume {queue.name}"
+        return f"its queue is paused{why}; {budget.goes_on(ledger, queue)}"
     for lock in _locks(ledger, row.id, [row]):
         if not lock["ours"]:
             return f"another tool has locked it: {one_line(lock['path'], 300)}"
     if ledger.claims.meets_work(row.files):
-        return "it touches files that others work on now"
+        return "it touches files that others are working on"
     ready = [one.id for one in ledger.items.ready(queue.name)]
     place = ""
     if row.id in ready:
@@ -196,7 +196,7 @@ def file_at(root: str, path: str | None) -> shapes.File | None:
     return {"path": path, "exists": True, "modified_at": seen.st_mtime}
 
 
-_CHANGES = {"open": "resumed"}
+CHANGES = {"open": "resumed"}
 _ABOUT_ITEMS = ("retried", ACCEPTED, REJECTED, "suggested")
 _AT_ONCE = 500
 
@@ -259,7 +259,7 @@ class Log:
         return sorted(told, key=lambda one: one["at"])
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
-        event = _CHANGES.get(row.kind, row.kind)
+        event = CHANGES.get(row.kind, row.kind)
         about_item = event in _ABOUT_ITEMS
         return {
             "at": row.at,

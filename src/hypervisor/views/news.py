@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.followers import Told
-    from hypervisor.ledger.rows import Brief, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Brief
 
 # What is told of a queue that has items left and nobody at work.
 _STILL = ("stalled", "tried", "stopped")
@@ -173,18 +174,23 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
     again = outcomes.by_state(ledger.queries.tried_before(queue.no))
     proof = proofs.told(ledger.queries.proofs(queue.no)) if state != "working" else None
     told = outcomes.counted(counts, again, aside, proof)
-    return f"hypervisor: queue {queue.name} {_stands(queue, state, left, counts['ready'])}; {told}"
+    stands = _stands(ledger, queue, state, left, counts["ready"])
+    return f"hypervisor: queue {queue.name} {stands}; {told}"
 
 
-def _stands(queue: Queue, state: str, left: int, ready: int) -> str:
+def _stands(ledger: Ledger, queue: Queue, state: str, left: int, ready: int) -> str:
     if state == "paused" and queue.resume_at is not None:
         return (
-            f"is paused until {until(queue.resume_at)}, {left} left; it is open again by itself "
+            f"is paused until {until(queue.resume_at)}, {left} left; it reopens by itself "
             "then, and you are told"
         )
     if state == "drained" and ready:
         # Its files are missing: see nothing_ready.
         return f"is at rest, {left} left"
+    if state == "paused":
+        from hypervisor.ledger import budget
+
+        return f"is paused, {left} left; go on with: {budget.goes_on(ledger, queue)}"
     return _STATES[state].format(left=left, name=queue.name)
 
 
@@ -195,7 +201,7 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
     waiting = counts["waiting"] - aside
     left = counts["ready"] + counts["claimed"] + waiting
     total = sum(counts.values())
-    lines = [f"hypervisor: queue {name} {_stands(queue, state, left, counts['ready'])}"]
+    lines = [f"hypervisor: queue {name} {_stands(ledger, queue, state, left, counts['ready'])}"]
     if queue.reason and state in ("paused", "cancelled"):
         lines[0] += f" ({one_line(queue.reason, 100)})"
     lines[0] += (
@@ -222,7 +228,7 @@ def _render(ledger: Ledger, queue: Queue, state: str, ended: list[Brief]) -> str
         lines.append(f"{count(waiting, 'item')} {wait} for {awaited}.")
     if aside:
         those = f"{aside} {either(aside, 'is', 'are')} set aside"
-        lines.append(f"{those}; all back: hypervisor open {name} --where all")
+        lines.append(f"{those}; bring all back: hypervisor open {name} --where all")
     if state == "drained" and (gone := missing(ledger, name)[0]):
         from hypervisor.worker import nothing_ready
 
@@ -250,13 +256,12 @@ def _told_why(what: str, row: Brief) -> str:
 _STATES = {
     "working": "is at work, {left} left",
     "drained": "has drained",
-    "paused": "is paused, {left} left; go on with: hypervisor resume {name}",
     "cancelled": "was cancelled",
     "replaced": "was opened again",
     "reset": "goes on: its limit has reset, {left} left and nobody at work; run now: "
     "hypervisor plan {name}",
-    "tried": "has tried its first items, {left} left; what to do: hypervisor plan {name}",
+    "tried": "has finished its trial run, {left} left; next: hypervisor plan {name}",
     "stopped": "is at rest, {left} left: the user stopped its workers. Start no new ones; the user "
     "goes on with: /hypervisor:resume {name}",
-    "stalled": "has stalled: {left} left and no worker alive; what to do: hypervisor plan {name}",
+    "stalled": "has stalled: {left} left and no worker alive; next: hypervisor plan {name}",
 }

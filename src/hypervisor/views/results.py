@@ -57,12 +57,12 @@ class Results:
 
     def blocks(self) -> Iterator[list[Answer]]:
         """Yield the items, in the order of their source, some at a time."""
-        return self._ledger.queries.answers(self._ledger.queries.newest(self._queues))
+        return self._ledger.outputs.answers(self._ledger.outputs.newest(self._queues))
 
     def told(self) -> Iterator[list[tuple[Answer, Values, tuple[object, ...]]]]:
         """Yield the items as `blocks` does, each with what its checks said, and ours."""
         blocks = self.blocks()
-        used = self._ledger.queries.used(self._queues)
+        used = self._ledger.outputs.used(self._queues)
         for block in blocks:
             # What is done has no reason, and of many items most are.
             odd = [item.no for item in block if item.state != "done"]
@@ -136,7 +136,7 @@ class Results:
     def _columns(self) -> list[str]:
         """Return the columns of all rows, in the order in which they come."""
         names: Values = {}
-        for row in _loaded(self._ledger.queries.payloads(self._queues)):
+        for row in _loaded(self._ledger.outputs.payloads(self._queues)):
             names.update(row if isinstance(row, dict) else _TASK)
         return list(names)
 
@@ -145,7 +145,7 @@ class Results:
         schema = None if self._schema is None else loads(self._schema)
         found = dict.fromkeys(_named(schema, _ANSWER))
         empty: dict[Path, None] = {}
-        for answer in _loaded(self._ledger.queries.accepted_answers(self._queues)):
+        for answer in _loaded(self._ledger.outputs.accepted_answers(self._queues)):
             flat = _flat(answer, {}, _ANSWER)
             if flat.keys() <= found.keys():
                 continue
@@ -158,7 +158,7 @@ class Results:
     def _said(self) -> list[Path]:
         """Return where in what checks said values stand, in the order in which they come."""
         found: dict[Path, None] = {}
-        for report in self._ledger.queries.kept_by_checks(self._queues):
+        for report in self._ledger.outputs.kept_by_checks(self._queues):
             found |= dict.fromkeys(_flat(loads(report)["checks"], {}, _CHECK))
         return list(found)
 
@@ -234,16 +234,18 @@ def write(path: str, texts: Iterable[str]) -> None:
     replaced. Raises UsageError where something else is there, and OSError."""
     shown, start = one_line(path), b""
     if not os.path.isdir(os.path.dirname(path) or "."):
-        raise UsageError(f"{shown}: there is no such folder", "make it, or name another file")
+        raise UsageError(f"{shown}: no such folder", "make it, or name another file")
     if not os.path.basename(path) or (os.path.exists(path) and not os.path.isfile(path)):
         # A device would be replaced, and a pipe waited for.
-        raise UsageError(f"--out '{shown}' is no file", "name one, or leave --out out to print it")
+        raise UsageError(
+            f"--out '{shown}' is not a file", "name one, or leave out --out to print it"
+        )
     if os.path.exists(path):
         with open(path, "rb") as there:
             start = there.readline(100_000)
     if start and b"hv.status" not in start and b'"hv": {"status": ' not in start:
         raise UsageError(
-            f"{shown} is there, and holds no results", "name another file, or move it away"
+            f"{shown} exists, and does not hold results", "name another file, or move it away"
         )
     write_whole(path, (text.encode("utf-8", "replace") for text in texts), mode=None)
 

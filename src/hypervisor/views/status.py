@@ -21,7 +21,8 @@ from hypervisor.worker import detached
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
-    from hypervisor.ledger.rows import Agent, Queue
+    from hypervisor.ledger.options import Queue
+    from hypervisor.ledger.rows import Agent
     from hypervisor.views.shapes import Held, Left, Pool, Problem, Status, Worker
 
 NOTHING = "no queues here; hypervisor open QUEUE SOURCE"
@@ -123,12 +124,11 @@ def line(told: Status, *, proof: bool = False) -> str:
 def unnoted(ledger: Ledger) -> str | None:
     """Return in a line that the user's own folder of state can't be written, or None."""
     # Twice: an item may end between the two looks that it takes.
-    if ledger.store.ends_are_noted() or ledger.store.ends_are_noted():
+    if ledger.store.engine.ends_are_noted() or ledger.store.engine.ends_are_noted():
         return None
     return (
-        f"what is accepted here can't be noted in {one_line(home(), 200)}: an older state that is "
-        f"put back would not be noticed; make it writable for you, or set {VARIABLE} to a folder "
-        "that is"
+        f"{one_line(home(), 200)} can't be written, so an older ledger that is restored would go "
+        f"unnoticed; make it writable for you, or set {VARIABLE} to a folder that is"
     )
 
 
@@ -143,8 +143,8 @@ def held_back(ledger: Ledger) -> str | None:
     those = [f"{name} ({pid})" for pid, name in holders(path)]
     who = one_line(", ".join(those) or "another program", 200)
     return (
-        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since somebody reads the "
-        f"ledger and does not let go: {who}; end that program"
+        f"the ledger's log has grown to {log.st_size / 1e6:.0f} MB, since another program keeps "
+        f"reading the ledger: {who}; end that program"
     )
 
 
@@ -201,7 +201,7 @@ def _detached(ledger: Ledger, queue: Queue) -> Pool | None:
 
 def _workers(ledger: Ledger, queue: int) -> list[Worker]:
     """Return who works on a queue: those that hold items, then agents between two items."""
-    now, clock = time.time(), ledger.store.lease_clock()
+    now, clock = time.time(), ledger.store.engine.lease_clock()
     agents = {row.id: row for row in ledger.agents.of_queue(queue)}
     found: dict[str, Worker] = {}
     for row in ledger.queries.workers(queue):
@@ -266,24 +266,25 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
     def problem(kind: str, text: str, fix: str | None = None) -> None:
         found.append({"kind": kind, "text": text, "fix": fix})
 
-    pool = told["detached"]
+    pool, typed = told["detached"], detached.command(ledger.state, name)
     used_up = budget.reached(ledger, queue) if told["budget"] else None
     if used_up and state in ("open", "paused"):
         rest = (
             f"{count(counts['ready'], 'item')} {either(counts['ready'], 'stays', 'stay')} untried"
         )
-        problem("budget", f"{used_up}; {rest}", budget.more(queue))
+        problem("budget", f"{used_up}; {rest}", budget.more(ledger, queue))
     elif state == "paused":
         why = f": {one_line(queue.reason, 100)}" if queue.reason else ""
         if queue.resume_at is None:
-            problem("paused", f"paused{why}", f"hypervisor resume {name}")
+            problem("paused", f"paused{why}", budget.goes_on(ledger, queue))
         else:
-            then = f"paused{why}; open again by itself at {until(queue.resume_at)}"
+            then = f"paused{why}; reopens by itself at {until(queue.resume_at)}"
             if (pool and pool["alive"]) or ledger.followers.is_attended(queue.no):
                 problem("paused", f"{then}, and its session or pool goes on")
             elif pool is None:
-                gone = f"{then}, but its session is gone"
-                problem("paused", gone, f"hypervisor work {name} --agent {HOST}")
+                gone = f"{then}, but nobody is waiting for that"
+                branch = " --branch" if queue.branches else ""
+                problem("paused", gone, typed or f"hypervisor work {name} --agent {HOST}{branch}")
             else:
                 problem("paused", then)
     left = counts["ready"] + counts["claimed"]
@@ -299,8 +300,8 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         last = (ledger.queries.last_ends(queue.no, 1) or [0.0])[0]
         idle = time.time() - max(last, ledger.queries.at_work_since(queue.no))
         if last and idle > _STILL_SECONDS:
-            text = f"{count(counts['ready'], 'item')} left, and nobody works for {narrow(idle)}"
-            problem("still", text, f"hypervisor plan {name}")
+            text = f"{count(counts['ready'], 'item')} left, and nobody at work for {narrow(idle)}"
+            problem("still", text, typed or f"hypervisor plan {name}")
     for worker in told["workers"]:
         if late := _late(worker):
             problem("silent", late)
@@ -342,10 +343,10 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         branches = len(pending) - len(unwritten)
         problem("unmerged", f"{count(branches, 'branch')} to merge", f"hypervisor integrate {name}")
     if unsent := ledger.notifications.trouble(queue.no):
-        again = f"{unsent.waiting} waiting, tried again from {moment(unsent.next_at)} on"
+        again = f"{unsent.waiting} waiting, next try at {moment(unsent.next_at)}"
         why = one_line(unsent.error, 120)
         problem(
-            "notify", f"news to {one_line(queue.notify, 40)} does not get through: {why}; {again}"
+            "notify", f"news to {one_line(queue.notify, 40)} can't be delivered: {why}; {again}"
         )
     return sorted(found, key=lambda one: KINDS.index(one["kind"]))
 

@@ -41,22 +41,24 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         *_cost(summary, least),
     ]
     if unseen := summary["tokens_unseen"]:
-        shown.append(f"tokens that are in no transcript: {', '.join(unseen)}")
+        shown.append(f"tokens not in any transcript: {', '.join(unseen)}")
     if unread := without_transcript(summary):
         shown.append(
-            f"tokens are not known of {count(len(unread), 'worker')}: transcripts are missing or "
-            f"of an unknown format (the first: agent {one_line(unread[0], 60)})"
+            f"the tokens of {count(len(unread), 'worker')} are not known: transcripts are missing "
+            f"or of an unknown format (the first: agent {one_line(unread[0], 60)})"
         )
     notices = summary["notices"]
     if notices:
         ways = ", ".join(f"{count} by {by}" for by, count in notices["by"].items())
         half, most = notices["seconds_p50"], notices["seconds_p95"]
-        late = ""
+        ended, late = "", ""
+        if of := notices["workers_ended"]:
+            ended = f"{notices['arrived']} of {count(of, 'worker')} that ended were announced; "
         if half is not None and most is not None:
-            late = f", {span(half)} late (p95 {span(most)})"
+            late = f"; median delay {span(half)}, 95 % within {span(most)}"
         shown.append(
-            f"notices of ended workers: {notices['arrived']} of {notices['workers_ended']} "
-            f"arrived; items told: {notices['items_told']}" + (f" ({ways}{late})" if ways else "")
+            f"notices: {ended}the session heard of {count(notices['items_told'], 'item')}"
+            + (f" ({ways}{late})" if ways else "")
         )
     if kept := summary["transcripts"]:
         shown.append(f"transcripts: {len(kept)} in {os.path.dirname(kept[0])}/")
@@ -92,7 +94,7 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         )
     lost = [w for w in summary["workers"] if w.get("report_gone")]
     for worker in lost[:_SHOWN]:
-        shown.append(f"report thrown away: {one_line(worker['task_id'], 60)} looks open again")
+        shown.append(f"report lost: {one_line(worker['task_id'], 60)} looks open again")
     if lost:
         written = either(len(lost), "the report", f"the {len(lost)} reports")
         older = "" if summary["generation"] == newest else f" --generation {summary['generation']}"

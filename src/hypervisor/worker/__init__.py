@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.worker import off_limits
     from hypervisor.worker.checks import CheckFailed, Refused, Spent, boxes_ticked
-    from hypervisor.worker.ends import Ended, finish, release
+    from hypervisor.worker.ends import Ended, finish, release, take_next
     from hypervisor.worker.handout import (
         UNHEARD_SECONDS,
         carried,
@@ -44,6 +44,7 @@ __all__ = [
     "share_left",
     "suggest",
     "take",
+    "take_next",
     "why_nothing",
     "why_word",
 ]
@@ -68,6 +69,7 @@ __getattr__ = face(
         "share_left": "handout",
         "suggest": "suggesting",
         "take": "handout",
+        "take_next": "ends",
         "why_nothing": "nothing_ready",
         "why_word": "nothing_ready",
     },

@@ -45,8 +45,12 @@ class Detached(NamedTuple):
 
     def command(self, root: str) -> str:
         """Return the command that goes on, for somebody in the folder `root`."""
-        line = " ".join(["hypervisor", *map(shell, self.words)])
-        return line if self.folder == root else f"cd {shell(self.folder)} && {line}"
+        return _typed(self.words, self.folder, root)
+
+
+def _typed(words: Sequence[str], folder: str, root: str) -> str:
+    line = f"hypervisor {shell(words)}"
+    return line if folder == root else f"cd {shell(folder)} && {line}"
 
 
 def _lock(queue: str) -> str:
@@ -88,16 +92,33 @@ def take(state: State, queue: str) -> int | None:
     return _locked(state, queue, fcntl.LOCK_EX)
 
 
-def beside(state: State, queue: str) -> int:
+def beside(state: State, queue: str, words: Sequence[str]) -> int:
     """Return a descriptor that keeps others from being detached while a pool works on `queue` with
-    somebody beside it. Raises UsageError where one is detached."""
+    somebody beside it, who has typed `words`. Raises UsageError where one is detached."""
     lock = _locked(state, queue, fcntl.LOCK_SH)
     if lock is None:
         raise UsageError(
             f"queue {queue} has a detached pool already",
             f"follow it: hypervisor work {queue} --attach",
         )
+    _note(state, queue, words)
     return lock
+
+
+def command(state: State, queue: str, where: str | None = None) -> str | None:
+    """Return the command of the last pool that worked on `queue` in this checkout, for somebody in
+    the folder `where` (its root); None if none did."""
+    try:
+        told = state.folder.below(_FOLDER).read(f"{key(queue)}.typed", _LARGEST)
+        words, folder = loads(told.decode("utf-8", "replace"))
+    except (OSError, ValueError):
+        return None
+    return _typed(words, folder, where or state.root)
+
+
+def _note(state: State, queue: str, words: Sequence[str]) -> None:
+    told = dumps([list(words), os.getcwd()], ensure_ascii=False)
+    folder_of(state).write(f"{key(queue)}.typed", told.encode())
 
 
 def inherited(state: State, queue: str, lock: int) -> None:
@@ -121,6 +142,7 @@ def begin(state: State, queue: str, id: str, words: Sequence[str]) -> tuple[Deta
     path = os.path.relpath(f"{folder.path}/{name}", state.root)
     made = Detached(id, list(words), os.getcwd(), path, time.time(), None, "", True)
     _write(state, queue, made)
+    _note(state, queue, words)
     return made, log
 
 

@@ -11,7 +11,7 @@ from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
 from hypervisor.worker import off_limits, outbox
-from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, terms
+from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, take, terms
 from hypervisor.worker.presence import Presence, place_of
 from hypervisor.worker.setup import stop_pool
 
@@ -30,15 +30,18 @@ _SAID = ("summary", "reason", "evidence", "next_step", "note")
 
 
 class Ended:
-    """How an accepted report left its item: the `state` that it is in now; the `claims` made in the
-    same commit, to be looked at by `take`, or None where none were tried for; what is to be told
-    `beside` of work on a branch; and whether an earlier report `stands`, which says otherwise."""
+    """How an accepted report left its item: the `state` that it is in now; the `claims` that its
+    worker was handed next, or the `trouble` with that; what is to be told `beside` of work on a
+    branch; and whether an earlier report `stands`, which says otherwise."""
 
-    __slots__ = ("beside", "claims", "stands", "state")
+    __slots__ = ("beside", "claims", "made", "stands", "state", "trouble")
 
-    def __init__(self, state: str, claims: list[Claim] | None) -> None:
+    def __init__(self, state: str, made: list[Claim] | None = None) -> None:
         self.state = state
-        self.claims = claims
+        # What the commit of the end has claimed, for `take_next` to look at; None: nothing tried.
+        self.made = made
+        self.claims: list[Claim] = []
+        self.trouble: HypervisorError | OSError | None = None
         self.beside: Report = {}
         self.stands = False
 
@@ -61,26 +64,26 @@ def finish(
     What was done on a branch is committed first, and checked in its own working tree. As blocked
     or failed it is accepted always, and what was left on a branch is kept there.
 
-    With `more`, the next item of the queue is claimed too. `agent` is the agent of a pool whose
-    item it is, if this process is not its own. What can't be written into the task's file stays
-    pending. Raises Refused, which is kept, and the item stays its worker's; Spent for the last one
-    that the queue allows; NotOwner, and nothing is written: the item is another's, or was given
-    back since it can't be told who changed what steers the next run; SetupError, which no item is
-    charged for.
+    With `more`, the next item of the queue is handed out too, as `take_next` does. `agent` is the
+    agent of a pool whose item it is, if this process is not its own. What can't be written into the
+    task's file stays pending. Raises Refused, which is kept, and the item stays its worker's; Spent
+    for the last one that the queue allows; NotOwner, and nothing is written: the item is another's,
+    or was given back since it can't be told who changed what steers the next run; SetupError, which
+    no item is charged for.
     """
     told, row = dict(report), _row(ledger, token, outcome, agent)
-    if row is None:
-        ended = _accept(ledger, None, token, outcome, told, more=more)
-        ended.stands = _says_more(ledger, token, told)
-        return ended
-    if outcome != "done":
-        return _not_done(ledger, row, outcome, told, more)
     try:
-        return _done(ledger, row, told, force, more, agent)
+        if row is None:
+            ended = _accept(ledger, None, token, outcome, told, more=more)
+            ended.stands = _says_more(ledger, token, told)
+        elif outcome != "done":
+            ended = _not_done(ledger, row, outcome, told, more)
+        else:
+            ended = _done(ledger, row, told, force, more, agent)
     except HypervisorError as error:
         from hypervisor.worker import checks
 
-        if not isinstance(error, checks.Refused):
+        if row is None or not isinstance(error, checks.Refused):
             raise
         try:
             checks.keep(ledger, row, error)
@@ -88,6 +91,21 @@ def finish(
             _look_after(ledger)
             raise
         raise
+    if more:
+        take_next(ledger, token, ended)
+    return ended
+
+
+def take_next(ledger: Ledger, token: str, ended: Ended) -> None:
+    """Hand out the next item to the worker whose claim `token` has ended, and note it there: what
+    goes wrong with that leaves the end as it is."""
+    queue, worker, branch, here, rung = ledger.claims.place_of(token)
+    try:
+        ended.claims = take(
+            ledger, queue, worker, claimed=ended.made, branch=branch, here=here, model=rung
+        )
+    except (HypervisorError, OSError) as error:
+        ended.trouble = error
 
 
 def _done(
@@ -172,7 +190,7 @@ def _accept(
     if more and row is not None and not budget.stop(ledger, row.queue_name):
         ended = _accept_and_claim(ledger, row, outcome, report, pending)
     if ended is None:
-        ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending), None)
+        ended = Ended(ledger.ends.finish(token, outcome, report, pending=pending))
     try:
         if row is not None and row.scope:
             from hypervisor.worker import scope
@@ -191,7 +209,7 @@ def _accept(
             off_limits.look_after(ledger)
         outbox.flush(ledger)
     except BaseException:
-        give_back(ledger, [claim.token for claim in ended.claims or []])
+        give_back(ledger, [claim.token for claim in ended.made or []])
         raise
     return ended
 

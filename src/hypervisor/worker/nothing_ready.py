@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.lock_view import LockView
     from hypervisor.ledger.locks import Lock
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 _SHOWN = 3
 # So many ready items are looked at for locks, and awaited ones for their states.
@@ -63,7 +63,7 @@ def why_nothing(
         files, locked, looked_at_all = _kept_back(ledger, row)
         free = counts["ready"] - files - len(locked) - len(gone) if looked_at_all else 0
         told += (
-            [f"{files} {either(files, 'waits', 'wait')} for files that others work on"]
+            [f"{files} {either(files, 'waits', 'wait')} for files that others are working on"]
             if files
             else []
         )
@@ -149,10 +149,8 @@ def paused(ledger: Ledger, queue: Queue) -> str:
     from hypervisor.ledger import budget
 
     why = f" ({one_line(queue.reason, 80)})" if queue.reason else ""
-    mend = f"hypervisor resume {queue.name} goes on"
-    if budget.reached(ledger, queue):
-        mend = f"{budget.more(queue)} goes on"
-    elif queue.resume_at is not None:
+    mend = f"{budget.goes_on(ledger, queue)} goes on"
+    if queue.resume_at is not None and not budget.reached(ledger, queue):
         from hypervisor.system.spans import until
 
         mend = f"it goes on by itself at {until(queue.resume_at)}"

@@ -11,6 +11,7 @@ import os
 from hypervisor.system import protected
 from hypervisor.system.checkout import top_of
 from hypervisor.system.errors import HypervisorError, NotOwner
+from hypervisor.system.text import shell
 from hypervisor.worker.off_limits_record import (
     Out,
     Record,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from hypervisor.ledger import Claim, Ledger
     from hypervisor.ledger.rows import Holding
+
+# So many paths stand in the command that lets workers change them.
+_NAMED = 5
 
 
 def begin(ledger: Ledger, claims: Iterable[Claim]) -> bool:
@@ -105,10 +109,11 @@ def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> 
     if own:
         from hypervisor.worker.checks import Refused
 
+        named = [f" --may-write {shell(path)}" for path in own[:_NAMED]]
         raise Refused(
             f"changed, and it steers the next run: {listed(own)}",
             "block the item and say so; a person may let workers change it: "
-            "hypervisor open QUEUE SOURCE --may-write PATH",
+            f"hypervisor allow {row.queue_name}{''.join(named)}",
             by="off-limits",
         )
     if found.shared:

@@ -201,7 +201,7 @@ def is_item(ledger: Ledger, path: str) -> bool:
 
 def why(paths: Iterable[str]) -> str:
     """Return why a queue is paused for these paths."""
-    return f"{listed(paths)} changed, which steers the next run, and it can't be told by whom"
+    return f"{listed(paths)} changed, which steers the next run, and nobody knows who changed it"
 
 
 def listed(paths: Iterable[str]) -> str:

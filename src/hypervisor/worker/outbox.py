@@ -102,6 +102,7 @@ def tidy(ledger: Ledger, queue: str) -> None:
     from hypervisor.config.settings import load
     from hypervisor.tasks import write
     from hypervisor.tasks.temporary import recovered
+    from hypervisor.tasks.undo_packs import Packs
 
     folders = {os.path.dirname(path) for path in ledger.items.paths(queue)}
     for folder in folders:
@@ -110,7 +111,7 @@ def tidy(ledger: Ledger, queue: str) -> None:
         except OSError:
             continue
     try:
-        _undo_log(ledger, queue).prune(load(ledger.root).limits.undo_days)
+        Packs(ledger.state, queue).prune(load(ledger.root).limits.undo_days)
     except (HypervisorError, OSError):
         return
 

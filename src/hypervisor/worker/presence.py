@@ -97,8 +97,9 @@ def changed_task(
     if fingerprint is None or is_same(fingerprint, looks):
         return False
     from hypervisor.config.settings import load
-    from hypervisor.tasks import read, task_of
+    from hypervisor.tasks import read
     from hypervisor.tasks.locate import expect
+    from hypervisor.tasks.task import task_of
 
     document = read.read(file)
     task = task_of(document, load(root), format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.ledger import Ledger
+from hypervisor.ledger.outcomes import ODD
 from hypervisor.system.errors import BrokenFile, HypervisorError
 from hypervisor.system.text import shell
 from hypervisor.worker.outbox import holds_many, is_task, is_written
@@ -33,13 +34,15 @@ class Retried:
 
 
 def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequence[str]) -> Retried:
-    """Make items of `queue` ready again: those named, else all that ended as one of `states`.
+    """Make items of `queue` ready again: those named, else all that ended as one of `states`; and
+    where these are all odd ones, those that wait for another attempt.
 
     A task whose file says that it is complete is left: the next worker would only close it again.
     The file of one that is ready again says so too. Raises UsageError.
     """
     if ids is None:
-        ids = [row.id for row in ledger.items.ended(queue, states)]
+        again = set(states) == set(ODD)
+        ids = [row.id for row in ledger.items.ended(queue, states, again=again)]
     left = []
     ended: dict[str, str] = {}
     for item_id in ids:
@@ -68,7 +71,8 @@ def complete(root: str, queue: str, row: Item) -> str | None:
     if row.format is not None and holds_many(row.format):
         return _ticked(path, queue, row, row.format)
     from hypervisor.config.settings import load
-    from hypervisor.tasks import read, task_of
+    from hypervisor.tasks import read
+    from hypervisor.tasks.task import task_of
 
     try:
         task = task_of(read.read(path), load(root), row.format)
@@ -118,8 +122,9 @@ def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
 def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
     """Have a task's file that says `state` say that it is ready, if that can be written."""
     from hypervisor.config.settings import load
-    from hypervisor.tasks import edit, read, task_of, write
+    from hypervisor.tasks import edit, read, write
     from hypervisor.tasks.locate import expect, is_elsewhere, locate
+    from hypervisor.tasks.task import task_of
 
     settings = load(ledger.root)
     place = row.path or ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger
@@ -34,6 +33,7 @@ def lacking(ledger: Ledger) -> str:
     """Return what keeps anything at all from being done on this machine, "" for nothing: room to
     write in the project and among the temporary files."""
     import tempfile
+    import threading
 
     name = f"room-{os.getpid()}-{threading.get_ident()}"
     try:

@@ -169,17 +169,27 @@ def _list(place: str, folder: str, looks: tuple[int, int, int], status: os.stat_
                 found.repositories.append(path)
         elif name not in _PASSED_BY and path.casefold() != protected.TREES:
             found.below.append(path)
-    dotted = "/." in f"/{folder}"
-    for name in names:
-        # All but the names without a dot at all: there may be many files, and few of them count.
-        if (
-            dotted or name[0] == "." or name.casefold() in protected.NAMES
-        ) and name.casefold() != STATE:
+    for name in names if "/." in f"/{folder}" else _with_a_name(names):
+        if name.casefold() != STATE:
             path, file = inside + name, f"{place}/{name}"
             # A note, where the project is the user's home, is no change.
             if (protected.steers(path) or protected.wants_naming(path)) and not is_note(file):
                 found.files.append((path, file))
     return found
+
+
+def _with_a_name(names: list[str]) -> list[str]:
+    """Return those of the names that begin with a dot, or are known. There may be many files, and
+    few of them count: no step is taken for each."""
+    together = "\0" + "\0".join(names)
+    folded = together.casefold().split("\0")[1:]
+    if "\0." not in together and protected.NAMES.isdisjoint(folded):
+        return []
+    return [
+        name
+        for name, key in zip(names, folded, strict=True)
+        if name.startswith(".") or key in protected.NAMES
+    ]
 
 
 def _split(place: str, status: os.stat_result) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ import pytest
 
 from agents.doctor.conftest import Machine
 from hypervisor.agents.doctor import Finding, State
+from mends.typed import words_of
 from repository import REPO
 from worker.support import open_queue
 
@@ -122,6 +123,43 @@ SITUATIONS: dict[str, Callable[[Machine], object]] = {
 }
 
 
+# What is printed by our source in which of them; see tests/mends.
+TYPED = {
+    "nothing installed": (
+        "agents/doctor/here.py: git init {}",
+        "agents/claude/doctor.py: npm install -g @anthropic-ai/claude-code",
+        "agents/gemini/doctor.py: npm install -g @google/gemini-cli",
+    ),
+    "not logged in": (
+        "agents/claude/doctor.py: claude auth login",
+        "agents/claude/doctor.py: cd {} && claude",
+        "agents/gemini/doctor.py: cd {} && gemini",
+    ),
+    "no server": (
+        "agents/claude/doctor.py: claude plugin install {}@{}",
+        "agents/gemini/doctor.py: gemini extensions install {}",
+        "agents/gemini/doctor.py: "
+        "gemini mcp add --scope user --timeout 600000 task_manager hypervisor serve",
+    ),
+    "server off": ("agents/doctor/client.py: hypervisor serve --setup",),
+    "no sandbox": (
+        "agents/codex/doctor.py: codex login",
+        "agents/codex/doctor.py: codex sandbox -- true",
+    ),
+    "no plugin": (
+        "agents/claude/doctor.py: claude plugin marketplace add {} &&",
+        "agents/claude/doctor.py: claude plugin install hypervisor@hypervisor",
+    ),
+    "plugin off": ("agents/claude/doctor.py: claude plugin enable {}",),
+    "odd plugins": ("agents/claude/doctor.py: claude plugin list",),
+    "not trusted": ("agents/gemini/doctor.py: cd {} && gemini",),
+    "odd extension": ("agents/gemini/doctor.py: gemini extensions uninstall hypervisor && {}",),
+    "old extension": ("agents/gemini/doctor.py: gemini extensions update hypervisor",),
+    "odd project": ("agents/doctor/here.py: hypervisor doctor --bundle",),
+    "odd ledger": ("agents/doctor/here.py: hypervisor status",),
+}
+
+
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_every_mend_is_a_command_of_a_program_that_takes_it(
     machine: Machine, situation: str, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +167,8 @@ def test_every_mend_is_a_command_of_a_program_that_takes_it(
     SITUATIONS[situation](machine)
     mends = [one for one in machine.found().values() if one.mend]
     assert mends
+    said = "\n".join(one.mend for one in mends)
+    assert all(words_of(printed, said) for printed in TYPED.get(situation, ()))
     # Those of other vendors are not installed by a test: they note what they were called with.
     called = machine.home / "called"
     for name in ("claude", "codex", "gemini", "npm", "sudo", "an-editor"):

@@ -232,7 +232,7 @@ def test_a_transcript_of_an_unknown_format_makes_tokens_unknown_and_says_so(
     session.stops("a1", "ended one")
     told = summarize(session.ledger, "q")
     assert told["total_tokens"] is None and told["overhead_tokens"] is None
-    assert "tokens are not known of 1 worker" in "\n".join(lines(told))
+    assert "the tokens of 1 worker are not known" in "\n".join(lines(told))
     assert told["transcripts"] == [".hypervisor/outputs/q/agent-a1.jsonl"]
 
 

@@ -32,7 +32,8 @@ STUCK = {
 
 @pytest.mark.parametrize("what", STUCK)
 def test_a_hook_ends_whatever_it_meets(what: str, tmp_path: Path) -> None:
-    code = f"{BEGIN}limit.WAIT = 4.0\nlimit.begin()\n{STUCK[what]}\nprint('not reached')"
+    begin = f"{BEGIN}limit.WORK, limit.WAIT = 0.5, 1.5\nlimit.begin()\n"
+    code = f"{begin}{STUCK[what]}\nprint('not reached')"
     begun = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-c", code, str(SOURCE), str(tmp_path / "x")],

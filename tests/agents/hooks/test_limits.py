@@ -156,7 +156,8 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     main(["status", "q"])
     told = capsys.readouterr().out
     assert re.search(
-        rf"at {clock} \({IN_TWO_HOURS}\), but its session is gone\n    hypervisor work q", told
+        rf"at {clock} \({IN_TWO_HOURS}\), but nobody is waiting for that\n    hypervisor work q",
+        told,
     )
 
 

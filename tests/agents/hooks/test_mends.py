@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ import pytest
 
 from agents.hooks.conftest import Session, text_of
 from hypervisor.ledger import Ledger
+from mends.typed import words_of
 from worker.support import states, write_task
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,27 +59,30 @@ def all_are_missing(session: Session) -> str:
     return told
 
 
-@pytest.mark.parametrize(
-    ("situation", "verb", "code", "said", "first"),
-    [
-        (holds_when_it_stops, "release", 0, "", "ready"),
-        (takes_too_much, "next", 0, "claim ", "ready"),
-        (limited_for_good, "resume", 0, "", "ready"),
-        (stalls, "plan", 0, "Start ", "done"),
-        (all_are_missing, "plan", 0, "Start ", "done"),
-        (all_are_missing, "summary", 0, "5 not attempted", "done"),
-    ],
-)
+WAITS = "agents/hooks/session.py: hypervisor wait {}"
+PLANS = "views/news.py: hypervisor plan {}"
+# See tests/mends.
+TYPED = [
+    (holds_when_it_stops, "agents/reconcile.py: hypervisor release {}", 0, "", "ready"),
+    (takes_too_much, "agents/reconcile.py: hypervisor next {}", 0, "claim ", "ready"),
+    (limited_for_good, "ledger/budget.py: hypervisor resume {}", 0, "", "ready"),
+    (stalls, PLANS, 0, "Start ", "done"),
+    (all_are_missing, PLANS, 0, "Start ", "done"),
+    (all_are_missing, "views/news.py: hypervisor summary {}", 0, "5 not attempted", "done"),
+]
+
+
+@pytest.mark.parametrize(("situation", "printed", "code", "said", "first"), TYPED)
 def test_a_command_that_a_hook_prints_does_what_it_says(
     session: Session,
     run_forked: Run,
     situation: Callable[[Session], str],
-    verb: str,
+    printed: str,
     code: int,
     said: str,
     first: str,
 ) -> None:
-    told = run_forked(*command(situation(session), verb))
+    told = run_forked(*words_of(printed, situation(session))[1:])
     assert told.returncode == code, told
     assert said in told.stdout
     assert states(session.root)["t-0"] == first
@@ -92,18 +94,11 @@ def test_a_run_without_a_person_waits_with_the_printed_command_until_all_is_told
     headless: Session, run_forked: Run
 ) -> None:
     claim = headless.takes("a1")
-    waits = command(text_of(headless.turn_ends("a1")), "wait")
+    waits = words_of(WAITS, text_of(headless.turn_ends("a1")))[1:]
     headless.reports(claim)
     headless.stops("a1")
     begun = time.monotonic()
     told = run_forked(*waits)
     assert time.monotonic() - begun < 5
     assert "1 of 6 items ended" in told.stdout
-    assert "Start " in run_forked(*command(told.stdout, "plan")).stdout
-
-
-def command(told: str, verb: str) -> list[str]:
-    """Return the words after the program of the command with this verb in what a hook told."""
-    found = re.search(rf"hypervisor {verb} [^;\n”(]*", told)
-    assert found is not None, told
-    return shlex.split(found[0].rstrip("."))[1:]
+    assert "Start " in run_forked(*words_of(PLANS, told.stdout)[1:]).stdout

@@ -164,7 +164,7 @@ def test_renewing_a_lease_does_not_get_a_worker_over_the_time_for_an_item(
         # 50 seconds later.
         session.ledger.store.change("update claim set ends_by = ends_by - 50000000")
     assert main(["heartbeat", claim.token]) == 0
-    left = session.item(claim)["turn"] + (1 << 62) - session.ledger.store.lease_clock()
+    left = session.item(claim)["turn"] + (1 << 62) - session.ledger.store.engine.lease_clock()
     assert left <= 10_000_000
     with session.ledger.store.write():
         session.ledger.store.change("update claim set ends_by = ends_by - 10000000")

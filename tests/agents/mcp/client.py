@@ -1,4 +1,4 @@
-"""The SDK's own client on a server process of its own, for tests that know no asyncio."""
+"""Clients of a server: a plain one, and the SDK's own for tests that know no asyncio."""
 
 from __future__ import annotations
 
@@ -10,54 +10,41 @@ import sys
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mcp.client.session import ClientSession
-from mcp.client.stdio import StdioServerParameters, stdio_client
-
+import forked
 from repository import REPO
+
+if TYPE_CHECKING:
+    from mcp.client.session import ClientSession
 
 PROGRAM = [sys.executable, "-I", "-S", "-X", "utf8", str(REPO / "src/hypervisor/__main__.py")]
 
 
-class Connection:
-    """A server that was started in `root`, and a client that speaks with it."""
+class Client(ABC):
+    """A client of a server that was started in a project."""
 
-    def __init__(self, root: Path, *words: str, **env: str) -> None:
-        self._mark = f"HYPERVISOR_TEST_SERVER={uuid.uuid4().hex}"
-        name, _, value = self._mark.partition("=")
-        self._server = StdioServerParameters(
-            command=PROGRAM[0],
-            args=[*PROGRAM[1:], "serve", *words],
-            cwd=root,
-            env={**os.environ, name: value, **env},
-        )
-        self._loop = asyncio.new_event_loop()
-        self._session: Future[ClientSession] = Future()
-        self._leave = asyncio.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
-        self._thread.start()
-        self._session.result(60)
-
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abstractmethod
     def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Call a tool and return its answer."""
-        session = self._session.result(0)
-        called = asyncio.run_coroutine_threadsafe(session.call_tool(name, arguments), self._loop)
-        result = called.result(60)
-        answer: dict[str, Any] = json.loads(result.content[0].text)  # type: ignore[union-attr]
-        assert result.structured_content == answer
-        assert not result.is_error
-        assert isinstance(answer["success"], bool) and isinstance(answer["message"], str)
-        return answer
+
+    @abstractmethod
+    def signal(self, number: int) -> None:
+        """Send the server a signal and wait until it is gone."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave as a client does: the server's input ends."""
 
     def ok(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Call a tool that must succeed."""
@@ -75,6 +62,102 @@ class Connection:
         """Claim the next task for gemini; return its id."""
         task = self.ok("claim_next_task", **{"caller": "gemini", **arguments})["task"]
         return task and str(task["id"])
+
+
+class Plain(Client):
+    """One line for each question and answer, to a server in a fork of the test's process: that
+    spares the loading of the SDK, which takes longer than all that most tests ask."""
+
+    # The ends of all pipes to servers: none of them may stay open in another server.
+    _ends: ClassVar[set[int]] = set()
+
+    def __init__(self, root: Path, *words: str) -> None:
+        # Loaded here, once, and not in each fork.
+        import hypervisor.agents.mcp.server  # noqa: F401
+
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        self._ends |= {ours_in, ours_out}
+        streams = (theirs_in, theirs_out, 2)
+        self._pid = forked.start(["serve", *words], root, streams, {}, self._ends)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._out, self._in = os.fdopen(ours_out, "w"), os.fdopen(ours_in)
+        self._number = 0
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}}
+        self._call("initialize", hello | {"clientInfo": {"name": "test", "version": "1"}})
+        self._say({"method": "notifications/initialized"})
+
+    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool and return its answer."""
+        result = self._call("tools/call", {"name": name, "arguments": arguments})
+        return _answer(
+            result["content"][0]["text"], result["structuredContent"], result.get("isError")
+        )
+
+    def signal(self, number: int) -> None:
+        """Send the server a signal and wait until it is gone."""
+        os.kill(self._pid, number)
+        self.close()
+
+    def close(self) -> None:
+        """Leave as a client does: the server's input ends."""
+        if self._pid:
+            self._ends -= {self._in.fileno(), self._out.fileno()}
+            self._out.close()
+            os.waitpid(self._pid, 0)
+            self._in.close()
+            self._pid = 0
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._out.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self._out.flush()
+
+    def _call(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._number += 1
+        self._say({"id": self._number, "method": method, "params": parameters})
+        answer = json.loads(self._in.readline())
+        assert answer["id"] == self._number and "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+
+def _answer(text: str, structured: object, is_error: object) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(text)
+    assert structured == answer
+    assert not is_error
+    assert isinstance(answer["success"], bool) and isinstance(answer["message"], str)
+    return answer
+
+
+class Connection(Client):
+    """The SDK's client of a server process, as agents start it."""
+
+    def __init__(self, root: Path, *words: str) -> None:
+        from mcp.client.stdio import StdioServerParameters
+
+        self._mark = f"HYPERVISOR_TEST_SERVER={uuid.uuid4().hex}"
+        name, _, value = self._mark.partition("=")
+        self._server = StdioServerParameters(
+            command=PROGRAM[0],
+            args=[*PROGRAM[1:], "serve", *words],
+            cwd=root,
+            env={**os.environ, name: value},
+        )
+        self._loop = asyncio.new_event_loop()
+        self._session: Future[ClientSession] = Future()
+        self._leave = asyncio.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+        self._session.result(60)
+
+    def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool and return its answer."""
+        session = self._session.result(0)
+        called = asyncio.run_coroutine_threadsafe(session.call_tool(name, arguments), self._loop)
+        result = called.result(60)
+        text = result.content[0].text  # type: ignore[union-attr]
+        return _answer(text, result.structured_content, result.is_error)
 
     def tools(self) -> dict[str, Any]:
         """Return the tools by name."""
@@ -113,6 +196,9 @@ class Connection:
                 self._session.set_exception(error)
 
     async def _speak(self) -> None:
+        from mcp.client.session import ClientSession
+        from mcp.client.stdio import stdio_client
+
         async with stdio_client(self._server) as streams, ClientSession(*streams) as session:
             await session.initialize()
             self._session.set_result(session)

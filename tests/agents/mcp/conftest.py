@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agents.mcp.client import PROGRAM, Connection
+import forked
+from agents.mcp.client import Client, Connection, Plain
 
 Write = Callable[..., Path]
-Serve = Callable[..., Connection]
+Serve = Callable[..., Client]
 
 
 @pytest.fixture
@@ -42,12 +43,23 @@ def write(root: Path) -> Write:
 def serve(root: Path) -> Iterator[Serve]:
     """`serve("--queue", "q")`: a server in the project, with a client."""
     with ExitStack() as stack:
-        yield lambda *words, **env: stack.enter_context(Connection(root, *words, **env))
+        yield lambda *words: stack.enter_context(Plain(root, *words))
+
+
+@pytest.fixture
+def serve_to_sdk(root: Path) -> Iterator[Callable[..., Connection]]:
+    """As `serve`, as agents have it: a process of its own, and the SDK's client."""
+    with ExitStack() as stack:
+
+        def start(*words: str) -> Connection:
+            started = Connection(root, *words)
+            stack.callback(started.close)
+            return started
+
+        yield start
 
 
 @pytest.fixture
 def run(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The command line in the project."""
-    return lambda *words: subprocess.run(
-        [*PROGRAM, *words], cwd=root, capture_output=True, text=True
-    )
+    return lambda *words: forked.run(words, root, None, {})

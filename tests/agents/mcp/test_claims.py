@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agents.mcp.client import KILL, TERM, Connection, wait_for
+from agents.mcp.client import KILL, TERM, Client, Connection, wait_for
 from agents.mcp.conftest import Serve, Write
 from hypervisor.agents.mcp.claims import Dispatch
 from hypervisor.agents.mcp.tools import Tools
@@ -26,11 +26,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_callers_of_one_name_on_two_servers_never_get_the_same_task(
-    root: Path, write: Write, serve: Serve, run: Run
+    root: Path, write: Write, serve_to_sdk: Callable[[], Connection], run: Run
 ) -> None:
     for number in range(12):
         write(f"t-{number:02}")
-    servers = [serve(), serve()]
+    servers = [serve_to_sdk(), serve_to_sdk()]
     got: list[str] = []
 
     def drain(server: Connection) -> None:
@@ -373,7 +373,7 @@ def test_an_agent_in_a_tree_of_its_own_has_its_work_committed_by_the_server(
     assert "made.txt" in told
 
 
-def _try(server: Connection) -> None:
+def _try(server: Client) -> None:
     try:
         server.ask("complete_task", id="t-1")
     except BaseException:

@@ -6,15 +6,18 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from agents.mcp.client import Connection, Plain
 from agents.mcp.conftest import Serve, Write
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_tools_have_the_names_and_the_flat_parameters_that_their_callers_know(
-    serve: Serve,
+    serve_to_sdk: Callable[[], Connection],
 ) -> None:
-    tools = serve().tools()
+    tools = serve_to_sdk().tools()
     parameters = {name: set(tool.input_schema["properties"]) for name, tool in tools.items()}
     assert set(parameters) == {
         "claim_next_task", "get_task", "complete_task", "block_task", "release_task",
@@ -163,11 +166,10 @@ def test_failures_are_answers(write: Write, serve: Serve) -> None:
         assert "no task 'x'" in server.refused(name, id="x")
 
 
-def test_a_home_folder_is_no_project(tmp_path: Path) -> None:
-    from agents.mcp.client import Connection
-
+def test_a_home_folder_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.md").write_text("---\nid: x\nstatus: active\n---\n")
-    with Connection(tmp_path, HOME=str(tmp_path)) as server:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Plain(tmp_path) as server:
         assert "would claim every folder below it" in server.refused("get_index_stats")
         assert "would claim every folder below it" in server.refused("claim_next_task", caller="g")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.md"]

@@ -187,7 +187,7 @@ def test_what_does_not_get_through_shows_in_status_and_is_tried_again_in_order(
     end(ledger, "failed")
     notify.tell(ledger)
     [text] = trouble(ledger)
-    assert "news to me does not get through: the command ended with exit code 7; 2 waiting" in text
+    assert "news to me can't be delivered: the command ended with exit code 7; 2 waiting" in text
     entry(f'command = "cat >>{tmp_path}/news"')
     notify.tell(ledger)
     assert got() == []

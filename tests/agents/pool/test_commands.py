@@ -209,7 +209,7 @@ def test_a_command_that_can_t_be_run_stops_the_pool_before_it_burns_the_queue(
     ("words", "told"),
     [
         (["--workers", "0"], "--workers takes"),
-        (["--max-minutes", "0"], "--max-minutes takes"),
+        (["--max-minutes", "0"], "--max-minutes must be"),
         ([], "no command to run"),
     ],
 )

@@ -78,7 +78,7 @@ def test_a_detached_pool_works_the_queue_off_and_leaves_its_log(
     assert told_by_status["alive"] and told_by_status["id"] == told.id
     assert "works in the background" in run_forked("status", "q").stdout
     again = run_forked(*WORK, "--detach", "--", "true")
-    assert again.returncode == 0 and f"{told.id} is at work already" in again.stdout
+    assert again.returncode == 0 and f"{told.id} is already at work" in again.stdout
     beside = run_forked(*WORK, "--", "true")
     assert beside.returncode == 2 and "hypervisor work q --attach" in beside.stderr
     (root.parent / "go").touch()
@@ -123,7 +123,7 @@ def test_a_detached_pool_that_is_paused_ends_and_is_told_of(root: Path, run_fork
 def test_beside_a_pool_in_a_terminal_none_is_detached(root: Path, run_forked: Run) -> None:
     state = State.find(str(root))
     assert state is not None
-    lock = detached.beside(state, "q")
+    lock = detached.beside(state, "q", ["work", "q"])
     ran = run_forked(*WORK, "--detach", "--", "true")
     os.close(lock)
     assert ran.returncode == 2 and "another terminal" in ran.stderr

@@ -132,7 +132,7 @@ def test_an_agent_that_outlives_pool_and_reaper_keeps_its_item_until_the_next_po
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 4))]
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(1, 4))]
 )
 def test_pools_killed_at_random_times_lose_nothing_and_end_nothing_twice(
     seed: int, project: Path
@@ -176,7 +176,7 @@ def test_a_killed_worker_is_an_attempt_and_its_item_is_done_by_another(project: 
 def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
     project: Path,
 ) -> None:
-    lay_out(project, 1)
+    lay_out(project, 1, max_deaths=1)
     slow = script(project, "trap '' TERM; (setsid sleep 300 &); sleep 300")
     with pool(project, "--max-minutes", "0.01", "--", slow, "{id}") as first:
         session = eventually(lambda: first.session, "it runs")
@@ -184,7 +184,7 @@ def test_an_agent_that_runs_too_long_is_ended_whole_and_its_item_counts_a_death(
         assert killing.marked("HYPERVISOR_POOL", session) == []
     assert ran.returncode == 1
     item = items(project)["t-001"]
-    assert (item.state, item.deaths) == ("failed", 3)
+    assert (item.state, item.deaths) == ("failed", 1)
     assert "longer than 600 ms" in item.cause
 
 

@@ -247,12 +247,12 @@ def test_what_may_not_be_read_is_broken_with_the_mend() -> None:
 @pytest.mark.parametrize(
     "names, told",
     [
-        (["1.md"], "1 Markdown file that is no task: add --instructions FILE to work on it"),
+        (["1.md"], "1 Markdown file that is not a task: add --instructions FILE to work on it"),
         (
             ["1.md", "2.markdown"],
-            "2 Markdown files that are no tasks: add --instructions FILE to work on each",
+            "2 Markdown files that are not tasks: add --instructions FILE to work on each",
         ),
-        (["1.md", "x.py"], "2 files that are no tasks: add --instructions FILE to work on each"),
+        (["1.md", "x.py"], "2 files that are not tasks: add --instructions FILE to work on each"),
     ],
 )
 def test_files_that_are_no_tasks_say_how_they_are_items(

@@ -69,7 +69,7 @@ def test_a_named_file_that_is_not_there_is_a_hint(task: Write, sort: Sort) -> No
         {"id": "a", "path": "a.md", "kind": "missing_file",
          "reason": "names src/log.txt, src/parser.py, which are not there"}
     ]  # fmt: skip
-    assert "hints, nothing is held for them (1):" in checked.lines()
+    assert "hints (nothing is held because of them) (1):" in checked.lines()
 
 
 @pytest.mark.parametrize(

@@ -63,3 +63,11 @@ def test_an_id_that_only_one_has_is_always_that_one(ids: list[str], name: str) -
     names = Names([One(item_id, f"t/{place}.md") for place, item_id in enumerate(ids)])
     if [one.casefold() for one in ids].count(name.strip()) == 1:
         assert find(names, name) == [name.strip()]
+
+
+def test_a_sign_before_a_name_and_a_title_behind_it_are_no_part_of_it() -> None:
+    names = Names([One("TASK-1", "t/task-1 - Ship.md"), One("a", "t/a.md"), One("#b", "t/x.md")])
+    assert [
+        find(names, name) for name in ("#1", "TASK-1: Ship", "task-1 - Ship it", "TASK-01")
+    ] == [["TASK-1"]] * 4
+    assert [find(names, name) for name in ("@a", "#b", "Deploy - a")] == [["a"], ["#b"], []]

@@ -80,7 +80,7 @@ def test_a_close_section_counts_as_complete_and_triage_sets_the_status(
     task("a.md", f"# A\n\n## {heading}\n\nFixed in abc1234\n")
     assert reason() == (
         f"skipped: already complete: it has a '## {heading}' section; "
-        "`hypervisor triage` sets its status"
+        "`hypervisor triage a` sets its status"
     )
     assert len(sort(purpose="triage").ready) == 1
 

@@ -36,6 +36,15 @@ def test_hidden_and_skipped_folders_are_left_out(write: Write, names: Names) -> 
     assert names(".") == ["tasks/a.md", "Draft", "TEMPLATE", "archive"]
 
 
+@pytest.mark.parametrize("folder", ["99 - Templates", "_Archive", "Task Templates", "0-drafts"])
+def test_a_folder_is_skipped_with_a_number_or_a_sign_before_its_name(
+    folder: str, write: Write, names: Names
+) -> None:
+    write(f"t/{folder}/a.md")
+    write("t/drafts of law/b.md")
+    assert [name for name in names("t") if name.endswith(".md")] == ["t/drafts of law/b.md"]
+
+
 def test_a_skipped_folder_that_is_named_itself_is_walked(write: Write, names: Names) -> None:
     write("archive/a.md")
     assert names("archive") == ["archive/a.md"]

@@ -39,6 +39,33 @@ def test_tabs_and_semicolons_divide_cells_too(
     assert [found.row for found in find(name)] == [{"a": "1", "b": "2,3" if "tsv" in name else "2"}]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a|b\n1|2,3\n", "a\tb\n1\t2,3\n", 'sep=;\n"a";"b"\n1;2,3\n', "\n \na;b\n1;2,3\n",
+     'a, b\n1, "2,3"\n'],
+)  # fmt: skip
+def test_a_table_is_divided_as_its_header_is(text: str, write: Write, find: Find) -> None:
+    write("r.csv", text)
+    assert [found.row for found in find("r.csv")] == [{"a": "1", "b": "2,3"}]
+
+
+def test_a_column_is_found_in_any_letters(write: Write, find: Find) -> None:
+    write("r.csv", "ID,b\nx,2\n")
+    assert [found.row_id for found in find("r.csv", id_column="id")] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [('{"data": {"repository": {"issues": {"nodes": [{"id": 1}], "pageInfo": {}}}}}', 1),
+     ('{"data": {"issues": [{"id": 1}, {"id": 2}], "total": 2}}', 2), ("[]", 0)],
+)  # fmt: skip
+def test_the_array_of_an_answer_is_rows_however_deep_it_is(
+    text: str, count: int, write: Write, find: Find
+) -> None:
+    write("r.json", text)
+    assert [found.row for found in find("r.json")] == [{"id": 1 + n} for n in range(count)]
+
+
 def test_a_row_keeps_its_id_when_rows_are_put_above_it(write: Write, find: Find) -> None:
     write("r.csv", "a,b\n1,2\n")
     (before,) = find("r.csv")
@@ -150,8 +177,8 @@ def test_every_row_has_an_id_of_its_own_and_the_same_each_time(
         ('{"a": "\0"}', "NUL"),
         ('{"id": "' + "x" * 501 + '"}', "longer than 500"),
         ('{"id": NaN', "not JSON"),
-        ('{"id": NaN}', "NaN is no number of JSON"),
-        ('{"id": "x", "n": [-Infinity]}', "-Infinity is no number of JSON"),
+        ('{"id": NaN}', "NaN is not a JSON number"),
+        ('{"id": "x", "n": [-Infinity]}', "-Infinity is not a JSON number"),
         ('{"id": "x", "n": 1e999}', "1e999 is too large a number"),
         ("null", "null, not an object"),
         ("[1]", "an array, not an object"),

@@ -85,6 +85,11 @@ def test_a_block_is_a_line_under_the_box_once() -> None:
     ).replace("    ", "  ")
 
 
+def test_a_block_may_stand_in_an_entry_beside_the_box() -> None:
+    text = "- [ ] 1. A\n  - [ ] 1.1 B\n  - ⚠️ Blocking issue: no key\n"
+    assert items("agent-os", text, PATH)["1.1"].state == "blocked"
+
+
 def test_it_is_known_by_its_folder() -> None:
     kind = formats.get("agent-os")
     assert kind.recognises(PATH, V1)

@@ -106,3 +106,36 @@ def test_a_story_is_known_by_its_name_and_its_heading() -> None:
     assert not kind.recognises("/p/docs/1.2.import.md", "# Import\n\n**Status:** Done\n")
     assert not kind.recognises("/p/docs/import.md", STORY)
     assert formats.names()("1.2.import.md") and not formats.names()("import.md")
+
+
+def test_a_story_is_one_however_its_key_and_word_are_spelt(tmp_path: Path) -> None:
+    text = (
+        "development_status:\n  epic-1: in-progress\n  1.2-import: Ready_For_Dev\n"
+        "  story-1-3: done\n"
+        "  1-4: {status: done}\n  1-5-b:\n    note: x\n  epic-1-retrospective: optional\n"
+    )
+    path = str(tmp_path / "sprint-status.yaml")
+    assert {name: one.state for name, one in items("bmad", text, path).items()} == {
+        "1.2-import": "ready", "story-1-3": "done", "1-4": "unknown", "1-5-b": "unknown",
+    }  # fmt: skip
+    assert ended("bmad", text, "1.2-import", path) == text.replace("Ready_For_Dev", "review")
+
+
+@pytest.mark.parametrize("said", ["**Status**: Done", "## Status\n\nDone", "Status: done"])
+def test_the_folder_of_stories_may_be_told_from_the_project(said: str, tmp_path: Path) -> None:
+    (tmp_path / "docs/stories").mkdir(parents=True)
+    (tmp_path / "docs/stories/1-2-b.md").write_text(f"# Story\n\n{said}\n")
+    text = "story_location: docs/stories\ndevelopment_status:\n  1-2-b: ready-for-dev\n"
+    assert items("bmad", text, str(tmp_path / "docs/sprint-status.yaml"))["1-2-b"].held
+
+
+@pytest.mark.parametrize(
+    ("said", "after"),
+    [("## Status: Approved", "## Status: Done"), ("## Status\n\n- [x] Approved", None),
+     ("## \U0001f4ca Status\n<!-- whose -->\n> **Approved** - by Ann", None)],
+)  # fmt: skip
+def test_a_state_is_read_and_written_where_it_stands(said: str, after: str | None) -> None:
+    text = f"# Story 1.2: A\n\n{said}\n\n## QA\n\n**Status:** Approved\n"
+    path = "/p/docs/stories/1.2.a.md"
+    expected = after or said.replace("Approved", "Done")
+    assert ended("bmad-story", text, "1.2", path) == text.replace(said, expected)

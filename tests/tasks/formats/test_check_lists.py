@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hypervisor.tasks import formats
 from tasks.formats.support import ended, items
 
@@ -119,6 +121,14 @@ def test_openspec_counts_the_boxes_that_its_tool_counts_one_after_the_other() ->
     ]  # fmt: skip
 
 
+def test_an_openspec_step_goes_behind_those_that_are_in_it() -> None:
+    text = "- [ ] 1.1 A\n  - [ ] 1.1.1 B\n  - [x] 1.1.2 C\n    - [ ] 1.1.2.1 D\n- [ ] 1.2 E\n"
+    found = items("openspec", text, CHANGE)
+    assert {name: one.depends_on for name, one in found.items()} == {
+        "1.1": ("1.1.2.1",), "1.1.1": (), "1.1.2": (), "1.1.2.1": ("1.1.1",), "1.2": ("1.1",),
+    }  # fmt: skip
+
+
 def test_an_openspec_box_is_ticked_whatever_stands_in_it() -> None:
     assert ended("openspec", OPEN, "1.3", CHANGE) == OPEN.replace("* [] 1.3", "* [x] 1.3")
     assert ended("openspec", OPEN, "2.1", CHANGE) == OPEN.replace("-[~] 2.1", "-[x] 2.1")
@@ -162,6 +172,31 @@ def test_a_box_with_boxes_in_it_waits_for_those_that_are_open() -> None:
     found = items("checklist", LIST, "/p/notes.md")
     assert found["Tasks/Rename the loader"].depends_on == ("Tasks/Update docs/load.md",)
     assert found["Tasks/Update docs/load.md"].parent == "Tasks/Rename the loader"
+
+
+def test_a_box_waits_for_what_is_open_in_one_that_is_ticked() -> None:
+    found = items("checklist", "- [ ] a\n  - [x] b\n    - [ ] c\n", "/p/todo.md")
+    assert found["a"].depends_on == ("c",)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["✅ Tasks", "**To-Do**", "1. Tasks", "Tasks (3)", "Todo list:", "Open tasks",
+     "Implementation Tasks", "📋 TODOs"],
+)  # fmt: skip
+def test_a_heading_says_tasks_whatever_stands_around_the_word(head: str) -> None:
+    assert formats.get("checklist").recognises("/p/notes.md", f"# A\n\n## {head}\n\n- [ ] a\n")
+
+
+@pytest.mark.parametrize("head", ["Task 3: the loader", "Tasks done by others", "My notes"])
+def test_a_heading_that_only_has_the_word_says_no_tasks(head: str) -> None:
+    assert not formats.get("checklist").recognises("/p/notes.md", f"## {head}\n\n- [ ] a\n")
+
+
+def test_a_list_by_its_name_may_have_front_matter_that_is_no_tasks() -> None:
+    kind, text = formats.get("checklist"), "---\ntags: [home]\n---\n- [ ] a\n"
+    assert kind.recognises("/p/To do list.md", text)
+    assert not kind.recognises("/p/notes.md", text.replace("- [", "## Tasks\n- ["))
 
 
 def test_boxes_of_a_task_with_front_matter_are_no_list() -> None:

@@ -33,6 +33,7 @@ def test_phases_are_items_behind_those_that_they_name(tmp_path: Path) -> None:
     found = items("gsd", ROADMAP, path)
     assert list(found) == ["1", "2", "2.1", "3"]
     assert found["1"].state == "done"
+    assert found["2.1"].depends_on == ("2",), "it says nothing, and goes behind the one before it"
     assert found["3"].depends_on == ("2", "2.1")
     assert "02-01: Parser" in found["2"].text
     assert ended("gsd", ROADMAP, "2", path) == ROADMAP

@@ -42,11 +42,58 @@ def test_a_mark_that_markdown_does_not_know_is_held_and_not_dropped() -> None:
 
 def test_placeholders_legends_and_closing_boxes_of_spec_kit_are_no_items() -> None:
     text = (
-        "- [P] tasks = different files\n- [ ] TXXX [P] Documentation\n- [ ] T01 short\n"
+        "- [P] tasks = different files\n- [ ] TXXX [P] Documentation\n- [ ] T-shirts\n"
         "- [ ] Quality checked\n- [ ] T001 `[P]` a\n"
     )
     assert list(items("spec-kit", text)) == ["T001"]
     assert not formats.get("spec-kit").recognises("/p/tasks.md", "- [ ] TXXX a\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["T001 [P] a", "[T001] [P] a", "(T001) [P] a", "**T001** [P] a", "`T001` [p] a", "T001. [P] a",
+     "T001: [P] a", "T001 - [P] a", "T001 — [P] [US1] a", "[P] T001 a", "[P] [US1] [T001] a"],
+)  # fmt: skip
+def test_an_item_of_spec_kit_is_known_however_its_id_and_labels_are_written(line: str) -> None:
+    found = items("spec-kit", f"- [ ] {line}\n- [ ] T002 [P] b\n")
+    assert (found["T001"].title, found["T002"].depends_on) == ("a", ())
+
+
+@pytest.mark.parametrize("ids", ["t001 t002", "T1 T2", "T-001 T-002", "TASK-01 TASK-02"])
+def test_ids_of_a_feature_may_be_shorter_or_longer_than_the_tool_writes_them(ids: str) -> None:
+    first, second = ids.split()
+    found = items("spec-kit", f"- [ ] {first} [P] a\n- [ ] {second} [P] b (depends on T001)\n")
+    assert found[second].depends_on == (first,)
+
+
+def test_a_letter_behind_an_id_is_of_the_id() -> None:
+    assert list(items("spec-kit", "- [ ] T003A a\n- [ ] T003b b\n")) == ["T003A", "T003b"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["(depends on T001)", "(depends: T001)", "Dependencies: T001", "**Depends on**: T001",
+     "_Depends on T001_", "[deps: T001]", "(prerequisite: `T001`)", "(waits for [T001])",
+     "(once T001 is done)", "\n  - Dependencies: T001"],
+)  # fmt: skip
+def test_what_an_item_of_spec_kit_waits_for_is_said_in_many_words(words: str) -> None:
+    found = items("spec-kit", f"- [ ] T001 [P] a\n- [ ] T002 [P] b {words}\n- [ ] T003 [P] c\n")
+    assert [one.depends_on for one in found.values()] == [(), ("T001",), ()]
+
+
+@pytest.mark.parametrize(
+    "heads", ["# Phase 1 # Phase 2", "## Tasks\n### Phase 1 ### Phase 2", "### Setup ### Core"]
+)
+def test_the_phases_of_a_feature_may_be_headings_of_any_level(heads: str) -> None:
+    first, _, second = heads.rpartition(" #")
+    text = f"{first}\n- [ ] T001 [P] a\n\n#{second}\n- [ ] T002 [P] b\n"
+    assert items("spec-kit", text)["T002"].depends_on == ("T001",)
+
+
+def test_boxes_without_an_id_are_steps_of_the_item_that_they_are_in() -> None:
+    text = "- [ ] T001 a\n  - [ ] the schema\n  - [x] the loader\n- [ ] T002 b\n"
+    assert items("spec-kit", text)["T001"].text == text.partition("- [ ] T002")[0].rstrip("\n")
+    assert ended("spec-kit", text, "T001") == text.replace("[ ] T001", "[X] T001")
 
 
 def test_spec_kit_lines_end_as_they_ended_and_keep_their_mark_of_byte_order() -> None:

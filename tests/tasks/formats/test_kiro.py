@@ -38,6 +38,16 @@ def test_what_has_parts_is_worked_on_by_them_and_what_is_optional_or_a_gate_is_l
     assert found["2.3"].text == "- [-] 2. Import\n  - [ ] 2.3 Errors"
 
 
+def test_a_number_may_be_bold_or_that_of_the_list_and_is_never_lost() -> None:
+    text = "1. [ ] A\n   - [ ] **1.1** B\n   - [ ] Task 1.2: C\n   - [ ] 1.3* D\n2. [ ] **E**\n"
+    found = items("kiro", text, PATH)
+    assert [(name, one.title) for name, one in found.items()] == [
+        ("1.1", "B"), ("1.2", "C"), ("2", "**E**"),
+    ]  # fmt: skip
+    assert found["2"].depends_on == ("1.2",)
+    assert ended("kiro", text, "2", PATH) == text.replace("2. [ ]", "2. [x]")
+
+
 def test_waves_say_what_waits_for_what() -> None:
     text = (
         "- [ ] 1. A\n- [ ] 2. B\n  - [ ] 2.1 C\n  - [ ] 2.2 D\n- [ ] 3. E\n- [ ] 4. F\n\n"

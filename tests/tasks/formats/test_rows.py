@@ -192,3 +192,38 @@ def test_an_issue_of_beads_that_is_put_off_waits_and_a_lone_link_counts() -> Non
     assert told({**BEADS, "defer_until": "2999-01-01T00:00:00Z"}, "beads")[2] == "waiting"
     found = item({**BEADS, "dependencies": "bd-2"}, "beads")
     assert found is not None and found.depends_on == ("bd-2",)
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        ({"status": "\u2705 Done"}, "done"),
+        ({"status": "Done (2026-01-02)"}, "done"),
+        ({"status": "3. Done"}, "done"),
+        ({"status": "50% done"}, "ready"),
+        ({"Task Status": "Done"}, "done"),
+        ({"isDone": True}, "done"),
+        ({"Complete": "\u2713"}, "done"),
+        ({"done": 1}, "done"),
+        ({"done": 0}, "ready"),
+        ({"closedAt": "2026-01-02"}, "done"),
+        ({"closedAt": None}, "ready"),
+        ({"closedAt": "2026-01-02", "status": "todo"}, "ready"),
+    ],
+)
+def test_a_row_is_finished_in_whatever_spelling_it_says_so(
+    row: dict[str, object], state: str
+) -> None:
+    assert told(row, "rows")[2] == state
+
+
+def test_columns_of_jira_and_linear_are_known_in_any_letters() -> None:
+    row = {"issue Key": "P-1", "summary": "S", "status": "Done"}
+    assert told(row, "jira") == ("P-1", "S", "done")
+    assert told({"id": "E-1", "team": "T", "title": "S", "status": "Todo"}, "linear")[2] == "ready"
+
+
+def test_a_link_of_beads_that_is_a_remark_is_none_under_either_name() -> None:
+    links = [{"id": "bd-2", "dependency_type": "related"}, {"id": "bd-3"}]
+    found = item({**BEADS, "dependencies": links}, "beads")
+    assert found is not None and found.depends_on == ("bd-3",)

@@ -146,3 +146,45 @@ def test_a_lone_dependency_counts_as_a_list_of_one() -> None:
     text = json.dumps({"tasks": tasks})
     found = formats.get("taskmaster").items("/p/tasks.json", text)
     assert found[1].depends_on == ("1",)
+
+
+def test_a_task_without_an_id_is_held_and_named() -> None:
+    text = written(task(1), {"title": "B", "status": "pending"}, task(3, id=None))
+    text = text.replace('"title": "T1"', '"title": "T1", "subtasks": [{"title": "part"}]')
+    found = items("taskmaster", text, PATH)
+    assert {name: one.held for name, one in found.items()} == {
+        "1": "", "1.": "it has no id: give it one", "task 2": "it has no id: give it one",
+        "task 3": "it has no id: give it one",
+    }  # fmt: skip
+    strange = written(task(1)).replace('"tasks": [', '"tasks": ["do it",')
+    assert [one.held != "" for one in items("taskmaster", strange, PATH).values()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [("Done", "done"), ("COMPLETED", "done"), ("closed", "done"), ("To Do", "ready"),
+     ("In Progress", "in_progress"), ("open", "unknown")],
+)  # fmt: skip
+def test_a_word_in_other_letters_is_meant_as_it_stands(word: str, state: str) -> None:
+    assert items("taskmaster", written(task(1, word)), PATH)["1"].state == state
+
+
+def test_the_only_tag_of_a_file_is_meant(tmp_path: Path) -> None:
+    kind, text = formats.get("taskmaster"), json.dumps({"dev": {"tasks": [task(1)]}})
+    path = tmp_path / ".taskmaster/tasks/tasks.json"
+    path.parent.mkdir(parents=True)
+    (tmp_path / ".taskmaster/state.json").write_text('\ufeff{"currentTag": "gone"}')
+    every = kind.items(str(path), text)
+    assert [one.id for one in kind.chosen(str(path), every, None)] == ["dev/1"]
+
+
+def test_the_id_of_a_subtask_may_have_that_of_its_task_in_it() -> None:
+    parts = [task(1, id="2.1"), task(2, id="2.2", dependencies=["2.1"])]
+    text = written(task(2, subtasks=parts))
+    assert items("taskmaster", text, PATH)["2.2"].depends_on == ("2.1",)
+    assert (
+        json.loads(ended("taskmaster", text, "2.1", PATH))["master"]["tasks"][0]["subtasks"][0][
+            "status"
+        ]
+        == "done"
+    )

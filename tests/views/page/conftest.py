@@ -96,7 +96,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def typed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page on 60 task files that three workers ended with the commands they are told."""
+    """The page on 26 task files that three workers ended with the commands they are told."""
     return _made_once(tmp_path_factory, "typed", _typed)
 
 
@@ -148,7 +148,7 @@ def _reviewed(root: Path) -> None:
 def _typed(root: Path) -> None:
     folder = root / "tasks"
     folder.mkdir()
-    for number, title in enumerate(batches.titles(60), 1):
+    for number, title in enumerate(batches.titles(26), 1):
         path = folder / f"t-{number:02}.md"
         path.write_text(_TASK.format(id=path.stem, title=f"'{title.replace(chr(39), '’')}'"))
     assert _hypervisor(root, "open", "inbox", "tasks", "--max-attempts", "2").returncode == 0

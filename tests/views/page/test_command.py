@@ -39,7 +39,7 @@ def test_another_place_may_be_named(project: Path, run: Run) -> None:
 def test_a_file_that_is_no_page_is_never_overwritten(project: Path, run: Run) -> None:
     (project / "task.md").write_text("mine")
     (project / "folder").mkdir()
-    for name, why in (("task.md", "no page of ours"), ("folder", "is a folder")):
+    for name, why in (("task.md", "not one of our pages"), ("folder", "is a folder")):
         code, _, said = run("report", "inbox", "--output", name)
         assert code == 2 and why in said and said.count("\n") == 2
     assert (project / "task.md").read_text() == "mine"

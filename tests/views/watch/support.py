@@ -47,7 +47,7 @@ def lay_out(root: Path) -> None:
 
 
 def _date_back(ledger: Ledger) -> None:
-    now, clock = time.time(), ledger.store.lease_clock()
+    now, clock = time.time(), ledger.store.engine.lease_clock()
     with ledger.store.write():
         ledger.store.change("update event set at = ?", (now - 7200,))
         ledger.store.change("update queue set opened_at = ?", (now - 7200,))

@@ -110,7 +110,7 @@ def test_each_problem_is_told_the_most_pressing_first(
     assert (second["kind"], second["fix"]) == ("blocked", "hypervisor retry q --blocked")
     clock(130)
     assert kinds(ledger) == ["still", "failed", "blocked"]
-    assert told(ledger)["problems"][0]["text"] == "6 items left, and nobody works for 2 min"
+    assert told(ledger)["problems"][0]["text"] == "6 items left, and nobody at work for 2 min"
     ledger.claims.claim("q", "w", lease_seconds=900)
     assert kinds(ledger) == ["failed", "blocked"]
     ledger.claims.claim("q", "w-2", lease_seconds=0.5)

@@ -42,7 +42,6 @@ class Claude(client.Headless):
         self._program = ""
 
     def check(self, root: str) -> None:
-        """Find the client. Raises HypervisorError."""
         self._program = client.find("claude", INSTALL)
         for word in self._words:
             if "dangerously" in word or word.startswith("--permission-mode"):
@@ -52,7 +51,6 @@ class Claude(client.Headless):
                 )
 
     def start(self, place: client.Place, claim: Claim | None = None) -> client.Start:
-        """Return how to start one agent."""
         words = [
             self._program,
             "-p",
@@ -70,11 +68,9 @@ class Claude(client.Headless):
         return client.Start([*words, *self._words], environment(place), self._prompt(place))
 
     def stream(self, place: client.Place) -> ClaudeStream:
-        """Return a reader of one run's output."""
         return ClaudeStream()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
-        """Return where this run's transcript is, or None while there is none."""
         if not stream.session:
             return None
         base = os.environ.get("CLAUDE_CONFIG_DIR") or os.path.expanduser("~/.claude")

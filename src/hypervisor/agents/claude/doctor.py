@@ -8,6 +8,7 @@ import os
 from hypervisor.agents.claude import upgrade
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.agents.mcp import SERVER
 from hypervisor.system import libraries
 from hypervisor.system.processes import Late, ask
 from hypervisor.system.reading import at
@@ -36,7 +37,7 @@ def look(root: str, seconds: float) -> list[Finding]:
     plugin, market = _plugin(path, seconds)
     mend = f"claude plugin install {upgrade.PLUGIN}@{shell(market)}" if market else REGISTER
     # Most have no use for it: workers call the program, and each session pays for a server's tools.
-    absent = note(ABOUT, "mcp", f"no server {client.SERVER}: a plugin of its own brings it", mend)
+    absent = note(ABOUT, "mcp", f"no server {SERVER}: a plugin of its own brings it", mend)
     _, mcp = client.servers(CLIENT, path, where, seconds, {}, absent)
     found = [installed, _login(path, seconds), trust, mcp, plugin]
     return [*found, _policy(root)]

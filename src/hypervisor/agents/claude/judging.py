@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hypervisor.agents import client
+from hypervisor.agents.claude import transcript
 from hypervisor.agents.claude.client import INSTALL, ClaudeStream, environment
 from hypervisor.ledger.usage import KINDS
 from hypervisor.system.processes import Said
 from hypervisor.system.reading import at
 
-_NAMES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _MAY = ("--effort", "--fallback-model", "--max-budget-usd", "--betas")
 
 
@@ -23,12 +23,10 @@ class ClaudeJudge(client.Judge):
         self._program = ""
 
     def check(self) -> None:
-        """Find the client. Raises HypervisorError."""
         client.only(self._words, _MAY)
         self._program = client.find("claude", INSTALL)
 
     def start(self, place: client.Place, text: str) -> client.Start:
-        """Return how to ask it."""
         words = [
             self._program,
             "-p",
@@ -47,11 +45,10 @@ class ClaudeJudge(client.Judge):
         return client.Start([*words, *self._words], environment(place), client.unmentioned(text))
 
     def read(self, place: client.Place, said: Said) -> client.Answer:
-        """Return its answer, with its own figures. Raises HypervisorError."""
         stream = ClaudeStream()
         client.finished(stream, said)
         told = client.event(said.out)
-        used = [at(told, "usage", name) for name in _NAMES]
+        used = [at(told, "usage", name) for name in transcript.KINDS]
         known = {kind: n for kind, n in zip(KINDS, used, strict=True) if isinstance(n, int)}
         usd = stream.bill[0] if stream.bill is not None else None
         tokens = known if len(known) == len(KINDS) else None

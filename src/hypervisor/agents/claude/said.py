@@ -5,10 +5,6 @@ from __future__ import annotations
 from hypervisor.system.late import late
 from hypervisor.system.reading import NotReadable, at, json_value, read_end
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _TAIL = 4 << 20
 _ARGUMENTS = late(r"(?s)<command-args>(.*?)</command-args>")
 

@@ -79,7 +79,6 @@ class Codex(client.Headless):
         return client.Start([*words, *self._words, "-"], environment, self._prompt(place))
 
     def stream(self, place: client.Place) -> CodexStream:
-        """Return a reader of the output of the run in `place`."""
         return CodexStream(place.folder / "home", self._turns)
 
     def clear_away(self, root: str) -> None:
@@ -89,7 +88,6 @@ class Codex(client.Headless):
                 os.rmdir(os.path.join(root, name))
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
-        """Return where this run's transcript is, or None while there is none."""
         return rollout.find(place.folder / "home", stream.session)
 
     def _prompt(self, place: client.Place) -> str:

@@ -55,7 +55,6 @@ class CodexJudge(client.Judge):
         self._catalog = json.dumps({"models": [model | _BARE for model in models]})
 
     def start(self, place: client.Place, text: str) -> client.Start:
-        """Lay out a home, and return how to ask it."""
         home, schema = place.folder / "home", place.folder / "verdict.json"
         catalog = place.folder / "models.json"
         home.mkdir(mode=0o700)

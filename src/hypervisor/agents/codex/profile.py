@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from hypervisor.agents.codex import login
+from hypervisor.agents.mcp import SERVER, TOOLS
 from hypervisor.system import protected
 from hypervisor.system.processes import Late, ask
 from hypervisor.system.spans import span
@@ -23,10 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SERVER = "task_manager"
-TOOLS = (
-    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "suggest_task",
-)  # fmt: skip
 NAME = "worker"
 # What the client has beside its tools, and what would bring in the configuration of others.
 _OFF = (

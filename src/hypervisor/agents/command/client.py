@@ -33,17 +33,15 @@ class Command(client.Headless):
         self._kept: dict[str, str] = {}
 
     def hand_on(self, names: Sequence[str]) -> list[str]:
-        """See `Headless`."""
         for name in names:
             if name not in os.environ:
                 raise UsageError(
-                    f"--env {one_line(name, 80)} is no variable of this shell", "export it first"
+                    f"--env {one_line(name, 80)} is not set in this shell", "export it first"
                 )
             self._kept[name] = os.environ[name]
         return verify.without([*client.GIVEN, *store.environment(), *names])
 
     def check(self, root: str) -> None:
-        """Find the program. Raises UsageError, HypervisorError."""
         if not self._words:
             raise UsageError(
                 "no command to run", "write it behind --, like: -- python3 convert.py {path}"
@@ -72,7 +70,7 @@ class Command(client.Headless):
         told = {
             "HYPERVISOR_ID": claim.id,
             "HYPERVISOR_PATH": path,
-            "HYPERVISOR_TITLE": claim.title or "",
+            "HYPERVISOR_TITLE": _title(claim.title, path),
             "HYPERVISOR_TOKEN": claim.token,
             "HYPERVISOR_ROOT": place.root,
             "HYPERVISOR_ATTEMPT": str(claim.attempt),
@@ -87,21 +85,25 @@ class Command(client.Headless):
         return client.Start(words, environment)
 
     def rehearse(self, item: NewItem, queue: str) -> list[str]:
-        """See `Headless`."""
         return self._filled(item.id, item.path or "", item.title, "TOKEN", queue, item.payload)
 
     def _filled(
         self, item_id: str, path: str, title: str | None, token: str, queue: str, payload: object
     ) -> list[str]:
         """Return the command line for an item. Raises Unfit as `start` does."""
-        values = {"id": item_id, "path": path, "title": title or "", "token": token, "queue": queue}
+        values = {"id": item_id, "path": path, "token": token, "queue": queue}
+        values["title"] = _title(title, path)
         if isinstance(payload, dict):
             values = {str(name): _shown(value) for name, value in payload.items()} | values
         return [_fit(word) for word in holes.fill(self._words, values)]
 
     def stream(self, place: client.Place) -> client.LastLines:
-        """Return a reader of one run's output."""
         return client.LastLines()
+
+
+def _title(title: str | None, path: str) -> str:
+    """Return the title of an item; a file that has none is called by its name."""
+    return title or os.path.splitext(os.path.basename(path))[0]
 
 
 def _shown(value: object) -> str:

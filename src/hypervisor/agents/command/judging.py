@@ -18,7 +18,6 @@ class CommandJudge(client.Judge):
         self.name = os.path.basename(self._words[0]) if words else "command"
 
     def check(self) -> None:
-        """Find the program. Raises UsageError, HypervisorError."""
         if not self._words:
             raise UsageError("no command to run", "write it behind --, like: -- python3 judge.py")
         found = client.find(self._words[0], "write its whole path, or put its folder on PATH")
@@ -29,7 +28,6 @@ class CommandJudge(client.Judge):
         ]
 
     def start(self, place: client.Place, text: str) -> client.Start:
-        """Return how to ask it."""
         return client.Start(self._words, client.scrubbed(place), text)
 
     def read(self, place: client.Place, said: Said) -> client.Answer:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
+from hypervisor.agents.mcp import SERVER
 from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.spans import span
 
@@ -39,7 +40,6 @@ def with_parents(folder: str) -> Iterator[str]:
         place = above
 
 
-SERVER = "task_manager"
 _VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)\b")
 _UP = re.compile(r"\bconnected\s*$", re.IGNORECASE)
 

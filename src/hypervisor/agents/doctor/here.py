@@ -220,7 +220,7 @@ def _state(root: str) -> Finding | None:
         return wrong(ABOUT, "state", error.message, error.fix)
     if not state.can_note():
         # What is noted is enough for all but a new project, and for telling an older state.
-        text = f"{home()} can't be written, so a state that is put back is not noticed"
+        text = f"{home()} can't be written, so an older ledger that is restored goes unnoticed"
         return note(ABOUT, "state", text, f"mkdir -p {shell(home())}")
     return ok(ABOUT, "state", state.folder.path)
 
@@ -240,7 +240,8 @@ def _pools(root: str) -> list[Finding]:
         if pool.alive:
             found.append(ok(ABOUT, "pool", f"{pool.id} works in the background: {pool.log}"))
         elif pool.why != "drained":
-            text = f"{pool.id} is gone: {pool.why or 'it was killed'}; its log: {pool.log}"
+            how = f"has ended: {pool.why}" if pool.why else "is gone: it was killed"
+            text = f"{pool.id} {how}; its log: {pool.log}"
             found.append(note(ABOUT, "pool", text, pool.command(root)))
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hypervisor.agents import client, limits
 from hypervisor.agents.gemini import policy as gemini_policy
+from hypervisor.agents.mcp import SERVER
 from hypervisor.ledger import Claim
 from hypervisor.system import protected
 from hypervisor.system.errors import HypervisorError
@@ -75,11 +76,9 @@ class Gemini(client.Headless):
         return client.Start([*words, *self._words], environment, self._prompt(place))
 
     def stream(self, place: client.Place) -> GeminiStream:
-        """Return a reader of one run's output."""
         return GeminiStream()
 
     def transcript(self, place: client.Place, stream: client.Stream) -> str | None:
-        """Return where this run's transcript is, or None while there is none."""
         found = sorted((place.folder / "home").glob(".gemini/tmp/*/chats/session-*.jsonl"))
         return str(found[-1]) if found else None
 
@@ -96,7 +95,7 @@ class Gemini(client.Headless):
         return {
             "model": {"maxSessionTurns": self._turns},
             "context": {"fileFiltering": {"customIgnoreFilePaths": [ignored]}},
-            "mcpServers": {gemini_policy.SERVER: server},
+            "mcpServers": {SERVER: server},
         }
 
     def _prompt(self, place: client.Place) -> str:
@@ -159,7 +158,7 @@ class GeminiStream(client.Stream):
         super().__init__()
         self._result: dict[str, object] | None = None
         self._calls: dict[str, str] = {}
-        self._server_tool = f"mcp_{gemini_policy.SERVER}_"
+        self._server_tool = f"mcp_{SERVER}_"
 
     def feed(self, line: str) -> None:
         """Take in one event; what is none is passed over."""

@@ -9,18 +9,19 @@ import tempfile
 from hypervisor import __version__
 from hypervisor.agents.doctor import client
 from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.agents.gemini.client import INSTALL
+from hypervisor.agents.mcp import SERVER
 from hypervisor.system import libraries
 from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
 
 ABOUT = "gemini"
-_INSTALL = "npm install -g @google/gemini-cli"
 # For a question the client needs no second start with a larger heap.
 _ONCE = {"GEMINI_CLI_NO_RELAUNCH": "true"}
-CLIENT = client.Client(ABOUT, "gemini", (0, 61, 0), (0, 61, 0), _INSTALL, _ONCE)
+CLIENT = client.Client(ABOUT, "gemini", (0, 61, 0), (0, 61, 0), INSTALL, _ONCE)
 REGISTER = "gemini mcp add --scope user --timeout 600000 task_manager hypervisor serve"
-_ABSENT = wrong(ABOUT, "mcp", f"no server {client.SERVER}", REGISTER)
+_ABSENT = wrong(ABOUT, "mcp", f"no server {SERVER}", REGISTER)
 _TRUST = {"GEMINI_CLI_TRUST_WORKSPACE": "true"}
 _REFUSED = re.compile(r"^.*(?:Policy file error|Error loading policies).*$", re.MULTILINE)
 # How each way to log in is seen without using it: a variable, or a file in the client's folder.

@@ -20,20 +20,16 @@ _SETTINGS: dict[str, object] = {
 
 
 class GeminiJudge(client.Judge):
-    """The client."""
-
     def __init__(self, model: str | None, words: Sequence[str]) -> None:
         self.name = model or "gemini"
         self._model, self._words = model, list(words)
         self._program = ""
 
     def check(self) -> None:
-        """Find the client. Raises HypervisorError."""
         client.only(self._words)
         self._program = client.find("gemini", INSTALL)
 
     def start(self, place: client.Place, text: str) -> client.Start:
-        """Lay out a home, and return how to ask it."""
         environment = lay_out(place, _SETTINGS)
         rules, system = place.folder / "policy.toml", place.folder / "system.md"
         rules.write_text(policy.closed(), encoding="utf-8")
@@ -48,7 +44,6 @@ class GeminiJudge(client.Judge):
         return client.Start(words, environment, client.unmentioned(text))
 
     def read(self, place: client.Place, said: Said) -> client.Answer:
-        """Return its answer, with its own figures. Raises HypervisorError."""
         client.finished(GeminiStream(), said)
         events = [client.event(line) for line in said.out.split("\n")]
         texts = [

@@ -6,16 +6,13 @@ writes, commands and MCP tools, where `--yolo` lets all through.
 
 from __future__ import annotations
 
+from hypervisor.agents.mcp import SERVER, TOOLS
 from hypervisor.system.protected import FILES, FOLDERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SERVER = "task_manager"
-TOOLS = (
-    "claim_next_task", "get_task", "complete_task", "block_task", "release_task", "suggest_task",
-)  # fmt: skip
 _READING = ("read_file", "list_directory", "glob", "grep_search")
 _WRITING = ("write_file", "replace")
 

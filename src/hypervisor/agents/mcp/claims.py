@@ -18,7 +18,7 @@ from hypervisor.ledger import Claim, Ledger, NoLedger
 from hypervisor.ledger.rows import Place
 from hypervisor.system.errors import HypervisorError, NotOwner
 from hypervisor.system.spans import moment
-from hypervisor.system.text import listed, one_line
+from hypervisor.system.text import listed, one_line, shell
 from hypervisor.worker import nothing_ready
 
 _LONGEST_NAME = 100
@@ -281,7 +281,7 @@ class Dispatch:
             return f"{shown} waits for other items of queue {place.queue_name}"
         if place.queue_state != "open":
             return f"{shown} is in queue {place.queue_name}, which is {place.queue_state}"
-        return f"{shown} is claimed by nobody; if another tool locks it, see: hypervisor preflight"
+        return f"{shown} is claimed by nobody; who locks it says: hypervisor show {shell(item_id)}"
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:

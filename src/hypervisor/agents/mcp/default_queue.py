@@ -122,7 +122,7 @@ def _as_ready(checked: Preflight, item_id: str) -> Preflight:
     held = [one for one in checked.held if one.kind not in _NEVER]
     if not held:
         told = [*checked.held, *checked.skipped, *checked.broken]
-        why = told[0].reason if told else "it is no task any more"
+        why = told[0].reason if told else "it is no longer a task"
         raise NotYours(f"{one_line(item_id, 80)}: {why}")
     held[0].after = ()
     return Preflight(ready=held[:1])

@@ -22,6 +22,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, InputRequiredResult, TextContent
 
 import hypervisor
+from hypervisor.agents.mcp import SERVER
 from hypervisor.agents.mcp.answers import failure
 from hypervisor.agents.mcp.claims import Dispatch
 from hypervisor.agents.mcp.tools import NAMES, Tools
@@ -70,7 +71,6 @@ class Leases(threading.Thread):
             return
 
 
-NAME = "task_manager"
 _ABOUT = (
     "Tasks in Markdown files. Claim one with claim_next_task, do what its title and body say, then "
     "call complete_task or block_task with its id."
@@ -96,7 +96,7 @@ def serve(root: str, queue: str | None, here: str | None = None) -> None:
         finally:
             _put_down(tools)
 
-    server = Server(NAME, version=hypervisor.__version__, instructions=_ABOUT, lifespan=life)
+    server = Server(SERVER, version=hypervisor.__version__, instructions=_ABOUT, lifespan=life)
     _register(server, tools, leases)
     server.run("stdio")
 

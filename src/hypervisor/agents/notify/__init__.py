@@ -3,9 +3,7 @@ repeats. Pools send beside their work, verbs that look while they look; hooks ne
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 import time
 
 from hypervisor.config import notify as config
@@ -16,9 +14,11 @@ from hypervisor.system.spans import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
+
     from hypervisor.config.notify import Receiver
     from hypervisor.ledger.notifications import Body
-    from hypervisor.ledger.rows import Queue
+    from hypervisor.ledger.options import Queue
 
 SECONDS = 10.0
 
@@ -68,6 +68,8 @@ def send(ledger: Ledger, seconds: float) -> None:
 
 def _deliver(to: Receiver, body: str) -> None:
     """Hand a piece of news over. Raises Lost, and OSError."""
+    import json
+
     told: Body = json.loads(body)
     if not to.details:
         told.pop("reason")
@@ -115,6 +117,8 @@ class Messenger:
         note(self._ledger, queue, idle=idle)
         busy = self._thread is not None and self._thread.is_alive()
         if not busy and any(news.is_due for news in self._ledger.notifications.unsent()):
+            import threading
+
             self._thread = threading.Thread(target=self._send, daemon=True)
             self._thread.start()
 

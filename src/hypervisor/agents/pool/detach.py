@@ -31,12 +31,11 @@ def start(
     lock = detached.take(state, queue)
     if lock is None:
         return None
-    line = [*options, *(["--", *words] if words else [])]
-    told = ["work", "--detach", *map(Redactor().text, line)]
+    told = typed(["--detach", *options], words)
     made, log = detached.begin(state, queue, f"{POOL}{os.urandom(4).hex()}", told)
     try:
         subprocess.Popen(
-            [own_program(), "work", "--detached", str(lock), *line],
+            [own_program(), "work", "--detached", str(lock), *_line(options, words)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -48,3 +47,12 @@ def start(
         os.close(log)
         os.close(lock)
     return made
+
+
+def typed(options: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return a command line of `work` as it may be kept and shown, without its secrets."""
+    return ["work", *map(Redactor().text, _line(options, words))]
+
+
+def _line(options: Sequence[str], words: Sequence[str]) -> list[str]:
+    return [*options, *(["--", *words] if words else [])]

@@ -17,7 +17,7 @@ from hypervisor.agents.pool.reaper import Reaper
 from hypervisor.config.caller import PoolAgent
 from hypervisor.config.settings import load
 from hypervisor.ledger import OPEN_STATES, Claim, Ledger
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.sessions import POOL
 from hypervisor.system.redact import Redactor
 

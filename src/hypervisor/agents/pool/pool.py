@@ -21,8 +21,8 @@ from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.config.settings import load
 from hypervisor.ledger import Claim, Ledger, budget, ladder
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, WORKED
-from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.redact import Redactor
@@ -246,8 +246,8 @@ class Pool:
         return 0 if tried else left
 
     def _start_if_free(self, queue: int, looking: int, slot: int, rung: int) -> None:
-        """Start an agent, unless what is ready waits for files that others work on: it would find
-        nothing, and cost what its start costs."""
+        """Start an agent, unless what is ready waits for files that others are working on: it
+        would find nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
             self._idle = not self._running
             return
@@ -388,7 +388,7 @@ class Pool:
     def _tend(self) -> None:
         """Renew leases, note what the agents are at, write what is pending."""
         held = self.ledger.sessions.held_by(self.session)
-        now = self.ledger.store.lease_clock()
+        now = self.ledger.store.engine.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
         items = {row.agent: row.id for row in held}
         for running in self._running.values():

@@ -17,6 +17,7 @@ from hypervisor.config.settings import Settings
 from hypervisor.intake.index.watch import Watch
 from hypervisor.system.files import fingerprint_of
 from hypervisor.system.mounts import network_file_system
+from hypervisor.tasks.ids import NEVER
 from hypervisor.tasks.read import Identity
 from hypervisor.tasks.walk import Walk, is_markdown
 
@@ -24,7 +25,6 @@ from hypervisor.tasks.walk import Walk, is_markdown
 # before a look may have changed since.
 _TICK_NS = 50_000_000
 # Even in the folders that are skipped at first, none of these ever holds a task.
-_NEVER = frozenset({"node_modules"})
 _EVERYTHING_SECONDS = 60.0
 
 
@@ -114,8 +114,8 @@ class Files:
             walk = Walk(self._root, self._root, is_markdown, self._settings.skip_folders)
             self._take(walk, now, archived=False)
             for folder in walk.skipped:
-                if os.path.basename(folder) not in _NEVER:
-                    self._take(Walk(folder, self._root, is_markdown, _NEVER), now, archived=True)
+                if os.path.basename(folder) not in NEVER:
+                    self._take(Walk(folder, self._root, is_markdown, NEVER), now, archived=True)
             if not self._watch_new_folders():
                 return
             # What came into a folder between its listing and its watch was told by neither.

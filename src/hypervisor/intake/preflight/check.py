@@ -69,7 +69,7 @@ def check(
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
     return _Sorting(
-        root, settings, look, locks, open_items, purpose, search, ledger, again=again
+        root, settings, look, locks, open_items, purpose, search, ledger, again=again, queue=queue
     ).result()
 
 
@@ -106,8 +106,10 @@ class _Sorting:
         *,
         again: bool = False,
         alone: bool = False,
+        queue: str | None = None,
     ) -> None:
         self._root = root
+        self._queue = queue
         self._settings = settings
         self._look = look
         self._locks = locks
@@ -184,21 +186,32 @@ class _Sorting:
                 task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
 
     def _tell_retry(self, items: Sequence[Candidate]) -> None:
-        """Say of what a worker reported as blocked how it is worked on again."""
+        """Say of what a worker reported as blocked how it is worked on again. What is open again in
+        the queue that is asked for is ready: it was retried in another clone."""
         told = [(item, item.verdict) for item in items if item.verdict is not None]
         told = [(item, verdict) for item, verdict in told if verdict.kind == "blocked"]
         if self._ledger is None or not told:
             return
-        queues = self._ledger.accepted.blocked([item.id for item, _ in told])
+        ids = [item.id for item, _ in told]
+        queues, done = self._ledger.accepted.blocked(ids), self._ledger.accepted.of_tasks(ids)
         for item, verdict in told:
-            if item.id in queues:
+            if self._queue and self._ledger.items.is_open(self._queue, item.id):
+                item.verdict = None
+                continue
+            since = ""
+            if item.id in done:
+                queue = done[item.id].queue
+                is_newest = self._ledger.items.state_of(queue, item.id) is not None
+                since = f"; done since in queue {queue}, whose report is not in this file"
+            elif item.id in queues:
                 queue, is_newest = queues[item.id]
-                # Older generations are over: its report is taken back, and it is opened anew.
-                verb, then = (
-                    ("retry", "works on it again") if is_newest else ("undo", "takes that back")
-                )
-                mend = f"hypervisor {verb} {queue} {shell(item.id)} {then}"
-                item.verdict = verdict._replace(reason=f"{verdict.reason}; {mend}")
+            else:
+                continue
+            # Older generations are over: its report is taken back, and it is opened anew.
+            mend = f"hypervisor undo {queue} {shell(item.id)} takes that back"
+            if is_newest:
+                mend = f"hypervisor retry {queue} {shell(item.id)} works on it again"
+            item.verdict = verdict._replace(reason=f"{verdict.reason}{since}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
         left_out = self._look.left_out

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _NUMBER = re.compile(r"(?:[a-z]+-)?(\d+(?:\.\d+)*)(?![a-z0-9])")
+_ZEROS = re.compile(r"(?<=-)0+(?=\d+$)")
+# An id with the title of its task behind it.
+_TITLED = re.compile(r"(\S*\d\S*?)(?::| -) .+")
 _LEADING = re.compile(r"([a-z]+-\d+(?:\.\d+)*|\d+(?:\.\d+)*)(?=$|[-_. ])")
 
 
@@ -49,7 +52,17 @@ class Names:
 
     def find(self, name: str, near: str | None) -> list[Named]:
         """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
-        all between whom it does not tell."""
+        all between whom it does not tell. A sign may stand before it, as in `#12`, a title behind.
+        """
+        found = self._find(name, near)
+        if found or not name:
+            return found
+        plain = name.strip().lstrip("#@")
+        titled = _TITLED.fullmatch(plain)
+        plain = titled[1] if titled else plain
+        return self._find(plain, near) if plain not in ("", name) else found
+
+    def _find(self, name: str, near: str | None) -> list[Named]:
         folded = _fold(name.strip())
         if self._by_id is None:
             self._by_id = defaultdict(list)
@@ -120,7 +133,9 @@ def _fold(name: str) -> str:
 def _plain(name: str) -> str:
     """Return a name without what does not tell: zeros before a number, an ending."""
     name = name.removesuffix(".md")
-    return name.lstrip("0") or "0" if name.isdigit() else name
+    if name.isdigit():
+        return name.lstrip("0") or "0"
+    return _ZEROS.sub("", name, 1) if "-0" in name else name
 
 
 def _shared(one: str, other: str) -> int:

@@ -24,7 +24,11 @@ _SKIPPED = {
     "complete": "already complete",
     "duplicate": "named twice",
     "not_a_task": "not a task",
-    "malformed": "malformed, and no task",
+    "malformed": "malformed, and not a task",
+}
+_HELD = {
+    "waits_in_batch": "held until others in this batch are done",
+    "instructions": "held, without instructions",
 }
 
 
@@ -48,9 +52,14 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
     for kind, entries in held.items():
         if kind == unknown.KIND:
             shown = [_unknown(name) for name in checked.unknown_assignees()]
+        elif kind == "instructions":
+            shown = [
+                _rows(path, number) for path, number in Counter(e.path for e in entries).items()
+            ]
         else:
             shown = [_held(entry) for entry in entries]
-        told += _section(f"held, {kind.replace('_', ' ')}", shown, most, items=len(entries))
+        head = _HELD.get(kind, f"held, {kind.replace('_', ' ')}")
+        told += _section(head, shown, most, items=len(entries))
     broken = [_broken(entry) for entry in checked.broken]
     told += _section("broken", broken, max(most, _BROKEN_SHOWN))
     told += _section(
@@ -62,7 +71,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
         most,
     )
     told += _section(
-        "hints, nothing is held for them",
+        "hints (nothing is held because of them)",
         [f"{_place(hinted.path)}: {one_line(hinted.reason, 300)}" for hinted in checked.hints],
         most,
     )
@@ -80,7 +89,7 @@ def lines(checked: Preflight, *, in_full: bool = False) -> list[str]:
 def _of_tasks(checked: Preflight) -> bool:
     """True where anything that was found is a task, complete or not."""
     entries = [*checked.ready, *checked.held, *checked.skipped]
-    return bool(checked.broken) or any(
+    return any(is_markdown(one.path or "") for one in checked.broken) or any(
         entry.fingerprint is not None or entry.format is not None or entry.kind == "complete"
         for entry in entries
     )
@@ -93,7 +102,7 @@ def _no_tasks(checked: Preflight) -> list[str]:
         return []
     number = len(files)
     noun = "Markdown file" if all(is_markdown(path or "") for path in files) else "file"
-    are, each = either(number, "is no task", "are no tasks"), either(number, "it", "each")
+    are, each = either(number, "is not a task", "are not tasks"), either(number, "it", "each")
     return [f"{count(number, noun)} that {are}: add --instructions FILE to work on {each}"]
 
 
@@ -114,6 +123,13 @@ def _held(entry: Entry) -> str:
     if entry.path is not None and entry.id.startswith(entry.path):
         return f"{one_line(entry.id)}: {reason}"
     return f"{one_line(entry.id, 60)}  {_place(entry.path)}: {reason}"
+
+
+def _rows(path: str | None, number: int) -> str:
+    return (
+        f"{_place(path)}, {count(number, 'row')}: add --instructions FILE, or have a command do "
+        "each: hypervisor work SOURCE -- COMMAND {COLUMN}"
+    )
 
 
 def _unknown(told: Unknown) -> str:
@@ -204,7 +220,7 @@ class Preflight:
     names that tasks are assigned to, as `as_name` returns them, `formats` the format that each file
     of many items, of a tool's rows, or folder of tasks, was taken for, by its path, `left_out` the
     number of files in folders of drafts, templates and archives. `only_tasks` says that with
-    --instructions files that are no tasks would be items. `sequence` has the ids of all items but
+    --instructions files that are not tasks would be items. `sequence` has the ids of all items but
     the broken, as they stand in the sources.
     """
 

@@ -9,7 +9,7 @@ from hypervisor.config.tools import is_name
 from hypervisor.intake.preflight import unknown
 from hypervisor.intake.preflight.tools import ToolRules
 from hypervisor.system.patterns import TooSlow
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task, is_closed_by_reason
@@ -73,7 +73,8 @@ class Rules:
         closed = self._closed_by(document, task)
         if closed is None:
             return None
-        reason = f"already complete: {closed}; `hypervisor triage` sets its status"
+        which = shell(task.id or document.path)
+        reason = f"already complete: {closed}; `hypervisor triage {which}` sets its status"
         return Verdict("skipped", COMPLETE, reason)
 
     def _closed_by(self, document: Document, task: Task) -> str | None:

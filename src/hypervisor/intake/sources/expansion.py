@@ -377,9 +377,12 @@ class _Expander:
         return SourceError(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
 
     def _near_path(self, spec: str) -> str:
-        folder, name = os.path.split(os.path.join(self._cwd, spec))
+        """Return a hint on the first part of a path that is not there."""
+        folder, parts = self._cwd, os.path.normpath(spec).split("/")
+        while len(parts) > 1 and os.path.isdir(os.path.join(folder, parts[0] or "/")):
+            folder = os.path.join(folder, parts.pop(0) or "/")
         try:
-            near = difflib.get_close_matches(name, os.listdir(folder), 1)
+            near = difflib.get_close_matches(parts[0], os.listdir(folder), 1)
         except (OSError, ValueError):
             near = []
         return f"the closest name there is {one_line(near[0], 80)}" if near else "check the path"

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quoted
@@ -14,10 +15,11 @@ from typing import BinaryIO, NamedTuple
 from hypervisor.config.settings import Settings
 from hypervisor.system import strict_json
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
-from hypervisor.system.text import one_line
+from hypervisor.system.text import count, one_line
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
+from hypervisor.tasks.formats.rows import cell as cell_of
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
 _TABLES = (".csv", ".tsv")
@@ -37,6 +39,7 @@ _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
 _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 class _Row(NamedTuple):
@@ -124,7 +127,7 @@ class Rows:
         if self._id_column is None:
             row_id = item.id or self._hash(row.cells)
         else:
-            cell = row.cells.get(self._id_column)
+            cell = cell_of(row.cells, self._id_column)
             row_id = "" if cell is None or isinstance(cell, dict | list | bool) else str(cell)
             row_id = row_id.strip()
             if not row_id:
@@ -236,19 +239,29 @@ def _table(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
 def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
     try:
         first = next(lines, "")
-        delimiter = "\t" if path.lower().endswith(".tsv") else _delimiter(first)
-        reader = csv.reader(_Again(first, lines), delimiter=delimiter, strict=True)
-        header = next(reader, [])
+        told = ""
+        while first and (not first.strip() or first.lower().startswith("sep=")):
+            # Excel names the delimiter in a line of its own.
+            told, first = first.strip()[4:5] or told, next(lines, "")
+        delimiter = "\t" if path.lower().endswith(".tsv") else told or _delimiter(first)
+        spaced = f"{delimiter} " in first
+        reader = csv.reader(
+            _Again(first, lines), delimiter=delimiter, strict=True, skipinitialspace=spaced
+        )
+        header = [name.strip() for name in next(reader, [])]
     except (csv.Error, _BadLine) as error:
         raise SourceError(f"{path}:1: not a table: {error}", "fix its first line") from None
     doubled = [name for name, count in Counter(header).items() if count > 1]
     # Jira has a column for each value of many.
-    several = set(doubled) if {"Issue key", "Summary"} <= set(header) else set()
+    several = set(doubled) if {"issue key", "summary"} <= {*map(str.casefold, header)} else set()
     if (doubled and not several) or not any(header):
         what = f"two columns are called '{one_line(doubled[0], 60)}'" if doubled else "no columns"
         raise SourceError(f"{path}:1: {what}", "name each column once in the first line")
     if len(header) > _MOST_COLUMNS:
         raise SourceError(f"{path}:1: more than {_MOST_COLUMNS} columns", "divide the table")
+    if id_column is not None and id_column not in header:
+        same = [name for name in header if name.casefold() == id_column.casefold()]
+        id_column = same[0] if len(same) == 1 else id_column
     if id_column is not None and id_column not in header:
         names = ", ".join(one_line(name, 40) for name in header[:20])
         raise SourceError(
@@ -269,7 +282,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
             yield _Row(lines.number, None, str(error), error.fix)
             continue
         if len(cells) > len(header):
-            trouble = f"{len(cells)} cells under {len(header)} columns"
+            trouble = f"{len(cells)} cells under {count(len(header), 'column')}"
             yield _Row(line, None, trouble, "quote the cell that holds the delimiter")
         elif sum(map(len, cells)) > _LONGEST_LINE:
             yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")
@@ -289,7 +302,9 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
 
 
 def _delimiter(first: str) -> str:
-    return ";" if "," not in first and ";" in first else ","
+    """Return what is most often between the names in a header."""
+    plain = _QUOTED.sub("", first)
+    return max(",;\t|", key=plain.count)
 
 
 class _Again:
@@ -328,10 +343,18 @@ def _array_in(text: str) -> int | None:
     object that it is; None where there is none. Raises ValueError for what is no JSON."""
     at = skip_blanks(text, 0)
     if text[at : at + 1] == "[":
-        return at if text[skip_blanks(text, at + 1) :][:1] == "{" else None
+        # One without any is what a tool prints where there is nothing.
+        return at if text[skip_blanks(text, at + 1) :][:1] in ("{", "]") else None
     if text[at : at + 1] != "{":
         return None
-    found = []
+    return _in_object(text, at)
+
+
+def _in_object(text: str, at: int) -> int | None:
+    """Do as `_array_in` for the object at a place: where it has no array, one in its objects is
+    meant, as in `{"data": {"issues": […]}}`."""
+    found: list[int] = []
+    inside: list[int] = []
     at = skip_blanks(text, at + 1)
     while text[at : at + 1] == '"':
         _, at = _DECODER.raw_decode(text, at)
@@ -346,9 +369,11 @@ def _array_in(text: str) -> int | None:
             break
         if isinstance(value, list) and any(isinstance(one, dict) for one in value):
             found.append(at)
+        elif isinstance(value, dict) and (nested := _in_object(text, at)) is not None:
+            inside.append(nested)
         at = skip_blanks(text, end)
         at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
-    return found[0] if len(found) == 1 else None
+    return (found or inside)[0] if len(found or inside) == 1 else None
 
 
 def _json_array(text: str, origin: str) -> Iterator[_Row]:

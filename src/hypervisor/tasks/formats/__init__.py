@@ -6,9 +6,8 @@ Only the mark of an item is ever written there: other tools read the same lines.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from hypervisor.system.errors import UsageError
+from hypervisor.system.lazy import by_name
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks import task_files
 from hypervisor.tasks.task_files import TASK_FILES
@@ -188,7 +187,7 @@ def get(name: str) -> Format:
     if name not in FORMATS:
         listed = ", ".join((*FORMATS, *TASK_FILES))
         raise UsageError(f"no format is called '{name}'", f"one of: {listed}")
-    made: Format = import_module(f"{__name__}.{FORMATS[name]}").FORMAT
+    made: Format = by_name(f"{__name__}.{FORMATS[name]}").FORMAT
     return made
 
 

@@ -12,7 +12,7 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes, tick
-from hypervisor.tasks.formats.numbered import NUMBER, above, leaves, of_task, parts, working
+from hypervisor.tasks.formats.numbered import above, leaves, number_of, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
 
 TYPE_CHECKING = False
@@ -34,13 +34,12 @@ class AgentOS(SpecFolders):
     tops = (".agent-os", "agent-os")
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have no subtasks."""
         return working(_numbered(text, near))
 
     def state(self, box: Box) -> str:
         """What is blocked has an empty box."""
         state = super().state(box)
-        blocked = state == "ready" and any(map(_BLOCKED.match, box.lines[1:]))
+        blocked = state == "ready" and any(map(_BLOCKED.match, [*box.lines[1:], box.next_line]))
         return "blocked" if blocked else state
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
@@ -101,7 +100,6 @@ class AgentOS(SpecFolders):
         return [Splice(at, at, f"{after}{indent}\u26a0\ufe0f Blocking issue: {told}")]
 
     def context(self, path: str, root: str) -> list[str]:
-        """The spec."""
         names = ("spec.md", "spec-lite.md", "sub-specs", "planning/requirements.md")
         return beside(path, names)
 
@@ -110,9 +108,9 @@ def _numbered(text: str, near: str | None = None) -> list[Entry]:
     """Return the boxes with a number, those of the task that `near` is of if it is told."""
     found = []
     for box in of_task(boxes(text, odd=True), near):
-        number = NUMBER.match(box.text)
-        if number is not None:
-            found.append(Entry(number[1], box.text[number.end() :].strip(), box))
+        number, title = number_of(box)
+        if number:
+            found.append(Entry(number, title, box))
     return found
 
 

@@ -48,7 +48,6 @@ class Backlog(TaskFiles):
         return None
 
     def usual(self) -> Family:
-        """Three statuses."""
         return BACKLOG.but(kind=self, told=True, states=_states(list(BACKLOG.words.values())))
 
     def is_task(self, document: Document, family: Family) -> bool:
@@ -76,7 +75,6 @@ class Backlog(TaskFiles):
         return task
 
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """When the task was changed."""
         return [SetKey("updated_date", time.strftime("%Y-%m-%d %H:%M", time.gmtime(at)))]
 
 

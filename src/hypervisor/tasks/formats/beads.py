@@ -37,13 +37,15 @@ class Beads(Rows):
 
     def below(self, folder: str) -> list[str]:
         """`.beads` stands for the export in it."""
-        file = os.path.join(folder, "issues.jsonl")
+        files = (os.path.join(folder, name) for name in ("issues.jsonl", "beads.jsonl"))
         named = os.path.basename(os.path.realpath(folder)) == ".beads"
-        return [file] if named and os.path.isfile(file) else []
+        return [file for file in files if named and os.path.isfile(file)][:1]
 
     def knows(self, row: Row) -> bool:
-        """By the kind that each issue has."""
-        return {"id", "title", "status", "issue_type"} <= row.keys() or "_type" in row
+        """By the kind that each issue has, or where that is left out by its times."""
+        issue = {"id", "title", "status"} <= row.keys()
+        timed = {"priority", "created_at", "updated_at"} <= row.keys()
+        return (issue and ("issue_type" in row or timed)) or "_type" in row
 
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return the issue, None for what the tool keeps beside issues."""
@@ -72,11 +74,9 @@ class Beads(Rows):
         return told._replace(waits=[one for one in told.waits if one not in parents])
 
     def parent(self, row: Row) -> str:
-        """Return the id of the issue's parent."""
-        return _link(row, "parent-child")
+        return _link(row, "parent-child") or str(row.get("parent") or "")
 
     def closing(self, item_id: str) -> list[str]:
-        """Close the issue."""
         return ["bd", "close", item_id, "--reason", "done"]
 
 

@@ -7,14 +7,18 @@ import os
 
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.late import late
+from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.task_files import text_of
+from hypervisor.tasks.task_files import fold, text_of
 
 _NAME = "sprint-status.yaml"
-_KEY = late(r"\d+-\d+[a-z]?-.+")
-_LINE = late(r"[ \t]+([\"']?)([^\s\"':#]+)\1[ \t]*:[ \t]*([\"']?)([\w-]*)\3[ \t]*(?:#.*)?\r?\n?")
+# Epics and their retrospectives are no stories; any other key is one, however it is spelt.
+_NO_KEY = late(r"epic-[\d.]+(?:-.*)?|.*-retrospective")
+_LINE = late(
+    r"([ \t]+)([\"']?)([^\s\"':#]+)\2[ \t]*:[ \t]*([\"']?)([^\r\n\"'#]*?)\4[ \t]*(?:#.*)?\r?\n?"
+)
 _FOLDER = late(r"(?m)^story_location:[ \t]*[\"']?([^\"'#\r\n]*?)[\"']?[ \t]*(?:#.*)?\r?$")
-_STATUS = late(r"(?mi)^(?:\*\*)?status:(?:\*\*)?[ \t]*[\"']?([\w-]+)")
+_STATUS = late(r"(?mi)^status:[ \t]*[\"']?([\w-]+)")
 _ROOT = "{project-root}"
 _REVIEW = "review"
 # In the order in which a story goes through them; nothing is ever set back.
@@ -53,15 +57,13 @@ class Bmad(Format):
         found = []
         for key, word, start, _end in _lines(path, text):
             story = text_of(folder, f"{key}.md")
-            own = _STATUS.search(story)
-            state = _STATES.get(_EARLIER.get(word, word), "unknown")
+            plain = _STATUS.search(story)
+            own = plain[1] if plain else status_in(story)
+            known = _known(word)
+            state = _STATES.get(known, "unknown")
             held = ""
-            if (
-                own is not None
-                and word != "review"
-                and (own[1].lower() == "done") != (word == "done")
-            ):
-                held = f"its line says {word} and its file {own[1]}: make them one"
+            if own and known != _REVIEW and (own.lower() == "done") != (known == "done"):
+                held = f"its line says {word} and its file {own}: make them one"
             shown = os.path.relpath(os.path.join(folder, f"{key}.md"), os.path.dirname(path) or ".")
             what = f"Story {key}" + (f", beside this file: {shown}\n\n{story}" if story else "")
             line = text.count("\n", 0, start) + 1
@@ -74,7 +76,7 @@ class Bmad(Format):
             return None
         for key, word, start, end in _lines("", text):
             if key == item.id:
-                known = _EARLIER.get(word, word)
+                known = _known(word)
                 if known not in _ORDER:
                     return None
                 ahead = _ORDER.index(known) >= _ORDER.index(_REVIEW)
@@ -86,12 +88,18 @@ class Bmad(Format):
         return new.word == _REVIEW != old.word
 
 
+def _known(word: str) -> str:
+    """Return the word that a line means."""
+    folded = fold(word).replace("_", "-").replace(" ", "-")
+    return _EARLIER.get(folded, folded)
+
+
 def _stories(path: str, told: str) -> str:
     """Return the folder of the stories, the file's own where that does not say otherwise."""
     own = os.path.dirname(path)
     if not told:
         return own
-    if _ROOT not in told:
+    if _ROOT not in told and os.path.isdir(os.path.join(own, told)):
         return os.path.normpath(os.path.join(own, told))
     below = told.replace(_ROOT, "").strip("/")
     root = own
@@ -103,16 +111,19 @@ def _stories(path: str, told: str) -> str:
 def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
     """Return the key and word of each story, and where the word stands. Raises BrokenFile."""
     found: list[tuple[str, str, int, int]] = []
-    at, inside = 0, False
+    at, inside, indent = 0, False, ""
     for line in text.splitlines(keepends=True):
         if line[:1] not in (" ", "\t", "#", "\r", "\n"):
+            indent = ""
             inside = line.removeprefix("\ufeff").startswith("development_status:")
         told = _LINE.fullmatch(line) if inside else None
-        if told is not None and _KEY.fullmatch(told[2]):
-            if any(key == told[2] for key, *_ in found):
+        if told is not None and told[1] == (indent or told[1]):
+            indent, key = told[1], told[3]
+            if any(key == other for other, *_ in found):
                 number = text.count("\n", 0, at) + 1
-                raise BrokenFile(path, number, f"{told[2]} appears twice", "remove one line")
-            found.append((told[2], told[4], at + told.start(4), at + told.end(4)))
+                raise BrokenFile(path, number, f"{key} appears twice", "remove one line")
+            if not _NO_KEY.fullmatch(key):
+                found.append((key, told[5], at + told.start(5), at + told.end(5)))
         at += len(line)
     return found
 

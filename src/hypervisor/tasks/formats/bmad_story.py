@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.late import late
+from hypervisor.tasks.body_status import section, word_in
 from hypervisor.tasks.formats import Format, Item, Splice
 from hypervisor.tasks.task_files import text_of
 
 _NAME = late(r"(\d+\.\d+)\.[^/]*\.md")
-_STATUS = late(r"(?mi)^## +status[ \t#]*\r?\n(?:[ \t]*\r?\n)*[ \t]*([^\s#][^\r\n]*?)[ \t]*\r?$")
 _TITLE = late(r"(?m)^# +(?:Story +[\d.]+ *[:-] *)?(.+?)[ \t#]*\r?$")
 _RULES = ("coding-standards.md", "tech-stack.md", "source-tree.md")
 _STATES = {
@@ -36,16 +36,15 @@ class Story(Format):
     def recognises(self, path: str, text: str) -> bool:
         """By the name, and a state below the heading."""
         named = _NAME.fullmatch(os.path.basename(path))
-        return named is not None and not text.startswith("---") and _STATUS.search(text) is not None
+        return named is not None and not text.startswith("---") and section(text) is not None
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the story."""
-        number, status, title = _NAME.fullmatch(os.path.basename(path)), _STATUS.search(text), ""
+        number, status, title = _NAME.fullmatch(os.path.basename(path)), section(text), ""
         if status is None:
             return []
         if head := _TITLE.search(text):
             title = head[1]
-        word = status[1].strip("*_` ")
+        word = word_in(status[1]) or status[1]
         state = _STATES.get(word.lower().replace(" ", "").replace("-", ""), "unknown")
         line = text.count("\n", 0, status.start(1)) + 1
         own = number[1] if number else os.path.basename(path)
@@ -53,7 +52,7 @@ class Story(Format):
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Write the format's word in the place of the one that stands."""
-        status = _STATUS.search(text)
+        status = section(text)
         if state != "done" or status is None:
             return None
         start = text.index(item.word, status.start(1))

@@ -68,13 +68,11 @@ class BoxFormat(Format):
         )  # fmt: skip
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the boxes that are items, with what they wait for."""
         found = self.entries(path, text)
         told = self.links(found, text)
         return [self.item(one, links, path) for one, links in zip(found, told, strict=True)]
 
     def bare(self, path: str, text: str) -> list[Item]:
-        """Return the items without what they wait for."""
         return [self.item(one, Links(), path) for one in self.entries(path, text)]
 
     def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
@@ -86,7 +84,6 @@ class BoxFormat(Format):
         return [self.item(one, Links(), path) for one in found]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
-        """Tick the box of what is done."""
         return tick(text, item.at) if state == "done" else None
 
 
@@ -132,13 +129,28 @@ def parents_by_indent(found: Sequence[Entry]) -> list[int | None]:
     return told
 
 
+def parts_first(found: Sequence[Entry]) -> list[Entry]:
+    """Return `found` in its order, but each behind those that are in it."""
+    parents = parents_by_indent(found)
+    told: list[Entry] = []
+    open_ones: list[int] = []
+    for place, parent in enumerate(parents):
+        while open_ones and open_ones[-1] != parent:
+            told.append(found[open_ones.pop()])
+        open_ones.append(place)
+    return [*told, *(found[place] for place in reversed(open_ones))]
+
+
 def nested(found: Sequence[Entry], open_ones: Sequence[bool]) -> list[Links]:
-    """Return that a box with boxes in it waits for those of them that are open."""
+    """Return that a box with boxes in it waits for those of them that are open, also where these
+    are in one that is not."""
     parents = parents_by_indent(found)
     inside: dict[int, list[str]] = {}
-    for place, parent in enumerate(parents):
-        if parent is not None and open_ones[place]:
-            inside.setdefault(parent, []).append(found[place].id)
+    for place, above in enumerate(parents):
+        while above is not None and not open_ones[above]:
+            above = parents[above]
+        if above is not None and open_ones[place]:
+            inside.setdefault(above, []).append(found[place].id)
     return [
         Links(inside.get(place, ()), None if parent is None else found[parent].id)
         for place, parent in enumerate(parents)

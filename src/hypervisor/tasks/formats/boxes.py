@@ -25,6 +25,8 @@ _DONE = ("x", "X")
 _ODD = re.compile(
     r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\s xX])\][ \t]+(\S.*)$", re.MULTILINE
 )
+_TASK = re.compile(r"^(?:status|type: *task)\b", re.MULTILINE | re.IGNORECASE)
+_NUMBER = re.compile(r"(?:^|\s|\ufeff)(\d{1,9})[.)]$")
 LONGEST = 120
 _NAME = r"[\w.@+-]*\.[A-Za-z]\w{0,7}"
 _PATH = re.compile(rf"(?<![\w:/.@+-])(?:[\w.@+-]+/)+{_NAME}\b(?![/:])|`({_NAME})`")
@@ -50,8 +52,8 @@ class Page:
         return bisect(self._starts, at) - 1
 
     def line(self, row: int) -> str:
-        """Return the line at a row."""
-        return self._lines[row]
+        """Return the line at a row, "" behind the last."""
+        return self._lines[row] if row < len(self._lines) else ""
 
     def under(self, at: int) -> tuple[Heading, ...]:
         """Return the headings over a place, the outermost first."""
@@ -91,7 +93,6 @@ class Box:
 
     @property
     def done(self) -> bool:
-        """True if it is ticked."""
         return self.mark.strip() in _DONE
 
     @property
@@ -100,14 +101,25 @@ class Box:
         return _indent(self._page.line(self._page.row(self.at)))
 
     @property
+    def marker(self) -> str:
+        """The number of its entry in a numbered list, "" for none."""
+        before = self._page.text[max(0, self.at - 13) : self.at - 1].rstrip(" \t")
+        found = _NUMBER.search(before) if before[-1:] in (".", ")") else None
+        return found[1] if found else ""
+
+    @property
     def under(self) -> tuple[Heading, ...]:
-        """The headings that it is under."""
         return self._page.under(self.at)
 
     @property
     def lines(self) -> list[str]:
         """The lines of its entry, without those of boxes in it."""
         return [line.rstrip("\r") for line in self._page.entry(self.at)]
+
+    @property
+    def next_line(self) -> str:
+        """The line after its own, whatever that is of."""
+        return self._page.line(self._page.row(self.at) + 1)
 
     @property
     def whole(self) -> str:
@@ -184,6 +196,15 @@ def _own(lines: list[str], indent: int) -> list[str]:
             return lines[:place]
         blank = not body.strip()
     return lines
+
+
+def is_headed(text: str, *, task: bool) -> bool:
+    """True for a text with front matter; with `task`, with one that has a status or the type of a
+    task."""
+    text = text.removeprefix("\ufeff")
+    if not text.startswith(("---\n", "---\r\n")):
+        return False
+    return not task or _TASK.search(text[: text.find("\n---", 3) + 1]) is not None
 
 
 def tick(text: str, at: int, mark: str = "x") -> list[Splice]:

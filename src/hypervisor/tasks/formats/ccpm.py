@@ -8,6 +8,7 @@ import time
 from hypervisor.system.late import late
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.header_edit import Stamp
 from hypervisor.tasks.task_files import TaskFiles, parts
 
 TYPE_CHECKING = False
@@ -57,7 +58,7 @@ class Ccpm(TaskFiles):
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:
         """Two that are in conflict are never out at once, and what is not parallel goes alone."""
         apart = [os.path.basename(document.path)]
-        if document.value("parallel") is False:
+        if (document.raw_text("parallel") or "").casefold() in ("false", "no"):
             apart = ["."]
         one = document.raw_text("conflicts_with")
         told = document.raw_list("conflicts_with") or ([one] if one else [])
@@ -67,8 +68,7 @@ class Ccpm(TaskFiles):
         return task.but(apart=tuple(dict.fromkeys(apart)))
 
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """When the task was changed."""
-        return [SetKey("updated", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)))]
+        return [SetKey("updated", Stamp(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))))]
 
 
 FORMAT = Ccpm()

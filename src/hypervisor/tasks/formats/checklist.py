@@ -7,15 +7,24 @@ import os
 import re
 
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
-from hypervisor.tasks.formats.boxes import LONGEST, Box, boxes, shortened, unique
+from hypervisor.tasks.formats.boxes import LONGEST, Box, boxes, is_headed, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NAMES = ("tasks", "task", "todo", "todos", "to-do", "tasklist", "task-list", "checklist")
-_HEADINGS = ("tasks", "task list", "todo", "to do", "to-do", "todos", "next steps", "action items")
-_ACCEPTANCE = re.compile(r"(?:acceptance|definition of (?:done|ready)|legend)\b", re.IGNORECASE)
+_TODO = r"tasks?|to[-_ ]?dos?|(?:tasks?|to[-_ ]?do)[-_ ]?list"
+_NAME = re.compile(rf"(?:{_TODO}|checklist)\.(?:md|markdown)", re.IGNORECASE)
+# A number, a sign or marks may stand around what a heading says, and a count behind it.
+_HEADING = re.compile(
+    r"[\W\d]*(?:(?:all|current|implementation|my|open|pending|project|remaining|upcoming) )?"
+    rf"(?:{_TODO}|next steps|action items)\W*(?:\([^)]*\))?",
+    re.IGNORECASE,
+)
+_ACCEPTANCE = re.compile(
+    r"[\W\d]*(?:acceptance|(?:success|exit) criteria|definition of (?:done|ready)|legend)\b",
+    re.IGNORECASE,
+)
 _ORDINAL = re.compile(r" \(\d+\)$")
 
 
@@ -24,12 +33,12 @@ class CheckList(BoxFormat):
 
     name = "checklist"
     about = "Markdown lists of check boxes"
-    names = tuple(f"{name}.md" for name in _NAMES)
+    pattern = _NAME.pattern
 
     def recognises(self, path: str, text: str) -> bool:
-        """By the file's name, or by a heading over some of its boxes; never with front matter,
-        which makes boxes those of one task."""
-        if not path.lower().endswith((".md", ".markdown")) or _headed(text):
+        """By the file's name, or by a heading over some of its boxes; never with front matter of a
+        task, which makes boxes those of that."""
+        if not path.lower().endswith((".md", ".markdown")) or is_headed(text, task=_is_named(path)):
             return False
         if not any(mark in text for mark in ("[ ]", "[x]", "[X]")):
             return False
@@ -52,16 +61,12 @@ class CheckList(BoxFormat):
         return nested(found, [not one.box.done for one in found])
 
 
-def _headed(text: str) -> bool:
-    return text.removeprefix("\ufeff").startswith(("---\n", "---\r\n"))
-
-
 def _is_named(path: str) -> bool:
-    return os.path.splitext(os.path.basename(path))[0].lower() in _NAMES
+    return _NAME.fullmatch(os.path.basename(path)) is not None
 
 
 def _says_tasks(box: Box) -> bool:
-    return any(head.title.strip(" :").lower() in _HEADINGS for head in box.under)
+    return any(_HEADING.fullmatch(head.title) for head in box.under)
 
 
 def _accepts(box: Box) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hypervisor.tasks.read import Document
     from hypervisor.tasks.task import Task
 
-_NAME = late(r"(\d{3,})-(pending|ready|complete)-(p\d)-(.+\.md)")
+_NAME = late(r"(?i)(\d{3,})-(pending|ready|complete)-(p\d)-(.+\.md)")
 _STATES = {"pending": "draft", "ready": "ready", "complete": "done"}
 
 
@@ -24,7 +24,7 @@ class Compound(TaskFiles):
 
     name = "compound-engineering"
     about = "todos/002-ready-p2-slug.md: the status in the file and in its name"
-    by_name = True
+    always = True
 
     def family(self, above: str, folder: str) -> Family | None:
         """They are known by the names of the files."""
@@ -37,7 +37,6 @@ class Compound(TaskFiles):
         return Family(self.name, fields, words, (), states=_STATES, told=True, kind=self)
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By its name."""
         return _NAME.fullmatch(os.path.basename(document.path)) is not None
 
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:
@@ -46,12 +45,11 @@ class Compound(TaskFiles):
         if found is None:
             return task
         number, word, priority, _ = found.groups()
-        held, state = "", task.state
-        if task.status is not None and task.status != word:
+        by_name = _STATES[word.lower()]
+        held, state = "", by_name if task.status is None else task.state
+        if state != by_name:
             state = "unknown"
             held = f"its name says {word} and its status '{task.status}': make them one"
-        elif task.status is None:
-            state = _STATES[word]
         return task.but(
             id=task.id or number, priority=task.priority or priority, held=held, state=state
         )

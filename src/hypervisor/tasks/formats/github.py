@@ -24,7 +24,6 @@ class GitHub(Rows):
     cancelled_will_do = True
 
     def knows(self, row: Row) -> bool:
-        """By number, title, and a state of GitHub's."""
         told = str(row.get("state")).casefold()
         return {"number", "title"} <= row.keys() and told in ("open", "closed", "merged")
 
@@ -45,11 +44,9 @@ class GitHub(Rows):
         return Dependencies(waits, blocks, {}, [], [])
 
     def parent(self, row: Row) -> str:
-        """Return the number of the issue that this is a part of."""
         return "".join(_numbers([row.get("parent")]))
 
     def closing(self, item_id: str) -> list[str]:
-        """Close the issue."""
         return ["gh", "issue", "close", item_id, "--reason", "completed"]
 
 

@@ -27,15 +27,12 @@ class GitLab(Rows):
     id_key = "iid"
 
     def knows(self, row: Row) -> bool:
-        """By the number in the project."""
         return {"iid", "title", "state"} <= row.keys()
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
-        """Return the class of the state."""
         return _WORDS.get(word.casefold(), "unknown")
 
     def closing(self, item_id: str) -> list[str]:
-        """Close the issue."""
         return ["glab", "issue", "close", item_id]
 
 

@@ -7,7 +7,7 @@ import os
 import re
 
 from hypervisor.tasks.formats import Format, Item, Splice
-from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import boxes
 from hypervisor.tasks.formats.spec_folders import beside, listed
 
@@ -32,7 +32,6 @@ class Gsd(BoxFormat):
     names = ("roadmap.md",)
 
     def recognises(self, path: str, text: str) -> bool:
-        """By the folder."""
         folder, name = os.path.split(os.path.realpath(path))
         return name.lower() == "roadmap.md" and os.path.basename(folder) == ".planning"
 
@@ -52,11 +51,12 @@ class Gsd(BoxFormat):
         return found
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
-        """By what the phase's own section says."""
-        waits = {}
+        """By what the phase's own section says; one that says nothing goes behind the one before
+        it."""
+        waits = in_turn([[(one.id, False, one.box.done) for one in found]])
         for number, section in _sections(text).items():
-            told = _DEPENDS.search(section)
-            waits[number] = _NUMBER.findall(told[1].split("(")[0]) if told else []
+            if told := _DEPENDS.search(section):
+                waits[number] = _NUMBER.findall(told[1].split("(")[0])
         return [Links(waits.get(one.id, ())) for one in found]
 
     find = Format.find

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.tasks.dependencies import Dependencies
 from hypervisor.tasks.formats import Item
-from hypervisor.tasks.formats.rows import Rows
+from hypervisor.tasks.formats.rows import Rows, cell, has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +22,12 @@ class Jira(Rows):
     id_key = "Issue key"
 
     def knows(self, row: Row) -> bool:
-        """By key and summary."""
-        return {"Issue key", "Summary"} <= row.keys()
+        return has(row, "Issue key", "Summary")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the category, else of a resolution, else of the word."""
-        category = _CATEGORIES.get(str(row.get("Status Category") or "").casefold())
-        resolution = str(row.get("Resolution") or "").strip().casefold()
+        category = _CATEGORIES.get(str(cell(row, "Status Category") or "").casefold())
+        resolution = str(cell(row, "Resolution") or "").strip().casefold()
         if category is None and resolution not in ("", "unresolved"):
             category = "done"
         return category or status_class(word or None)
@@ -36,16 +35,15 @@ class Jira(Rows):
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return the issue, which others may call by its number."""
         told = super().item(row, status_class)
-        return told and told._replace(aliases=(*_values(row.get("Issue id")),))
+        return told and told._replace(aliases=(*_values(cell(row, "Issue id")),))
 
     def parent(self, row: Row) -> str:
-        """Return the key, or the number, of the parent."""
-        return next(iter([*_values(row.get("Parent key")), *_values(row.get("Parent"))]), "")
+        return next(iter([*_values(cell(row, "Parent key")), *_values(cell(row, "Parent"))]), "")
 
     def links(self, row: Row) -> Dependencies:
         """Return the issues that block this one, and that it blocks."""
         waits, blocks = (
-            _values(row.get(f"{way} issue link (Blocks)")) for way in ("Inward", "Outward")
+            _values(cell(row, f"{way} issue link (Blocks)")) for way in ("Inward", "Outward")
         )
         return Dependencies(waits, blocks, {}, [], [])
 

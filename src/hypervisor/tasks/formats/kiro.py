@@ -14,7 +14,7 @@ import re
 from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened
-from hypervisor.tasks.formats.numbered import NUMBER, leaves, of_task, parts, working
+from hypervisor.tasks.formats.numbered import leaves, number_of, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
 
 TYPE_CHECKING = False
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _BOX = re.compile(r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\n])\](\*?[ \t]+\S.*)$", re.M)
 _PARALLEL = re.compile(r"\(P\)[ \t]*")
+# The tool writes the star behind the box.
+_OPTIONAL = re.compile(r"(?:\d+(?:\.\d+)*\.?)?\*(?=\s)")
 _CHECKPOINT = re.compile(r"(?:final )?checkpoint\b", re.IGNORECASE)
 _DEPENDS = re.compile(r"_Depends:([^_\n]*)_?", re.IGNORECASE)
 _ID = re.compile(r"\d+(?:\.\d+)*")
@@ -38,7 +40,6 @@ class Kiro(SpecFolders):
     tops = (".kiro",)
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have no parts."""
         return working(_wanted(text, near))
 
     def state(self, box: Box) -> str:
@@ -99,13 +100,12 @@ def _boxes(text: str) -> Sequence[Box]:
 def _wanted(text: str, near: str | None = None) -> list[Entry]:
     found = []
     for box in of_task(_boxes(text), near):
-        number = NUMBER.match(box.text)
-        title = box.text[number.end() :] if number else box.text
-        if box.text[0] == "*" or _CHECKPOINT.match(title):
+        number, title = number_of(box)
+        if _OPTIONAL.match(box.text) or _CHECKPOINT.match(title):
             continue
         parallel = _PARALLEL.match(title)
         title = title[parallel.end() :] if parallel else title
-        name = number[1] if number else shortened(box.text)
+        name = number or shortened(box.text)
         found.append(Entry(name, title or name, box, parallel is not None))
     return found
 

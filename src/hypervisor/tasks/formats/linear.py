@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.tasks.dependencies import Dependencies
-from hypervisor.tasks.formats.rows import Rows
+from hypervisor.tasks.formats.rows import Rows, cell, has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,32 +23,29 @@ class Linear(Rows):
     id_key = "ID"
 
     def knows(self, row: Row) -> bool:
-        """By id, team and title."""
-        return {"ID", "Team", "Title", "Status"} <= row.keys()
+        return has(row, "ID", "Team", "Title", "Status")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class that the dates tell, else that of a word beyond doubt; an export
         without dates has its words only."""
         for column, state in _DATES:
-            if str(row.get(column) or "").strip():
+            if str(cell(row, column) or "").strip():
                 return state
-        if not any(column in row for column, _ in _DATES):
+        if not any(has(row, column) for column, _ in _DATES):
             return "ready" if word.casefold() in _UNSTARTED else status_class(word or None)
         return super().state(row, word, status_class)
 
     def title(self, row: Row) -> str:
         """Return the title, without the quote that keeps spreadsheets from running it."""
-        told = str(row.get("Title") or "")
+        told = str(cell(row, "Title") or "")
         return told[1:] if told[:1] == "'" and told[1:2] in ("=", "+", "-", "@") else told
 
     def links(self, row: Row) -> Dependencies:
-        """Return the issues that block this one."""
-        told = str(row.get("Blocked by") or "").split(",")
+        told = str(cell(row, "Blocked by") or "").split(",")
         return Dependencies([one.strip() for one in told if one.strip()], [], {}, [], [])
 
     def parent(self, row: Row) -> str:
-        """Return the id of the parent."""
-        return str(row.get("Parent issue") or "").strip()
+        return str(cell(row, "Parent issue") or "").strip()
 
 
 FORMAT = Linear()

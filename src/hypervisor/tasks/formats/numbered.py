@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from hypervisor.tasks.formats.boxes import Box
 
-NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)*)[.):]?(?:\*\*)?[ \t]+(?=\S)")
+NUMBER = re.compile(
+    r"(?:\*\*)?(?:Task )?(\d+(?:\.\d+)*)[.):]?(?:\*\*)?[.):]?[ \t]+(?=\S)", re.IGNORECASE
+)
 
 
 def of_task(boxes: Sequence[Box], near: str | None) -> Sequence[Box]:
@@ -21,7 +23,15 @@ def of_task(boxes: Sequence[Box], near: str | None) -> Sequence[Box]:
     if near is None or not near[0].isdigit():
         return boxes
     top = near.split(".")[0]
-    return [box for box in boxes if box.text.lstrip("*").startswith(top)]
+    return [box for box in boxes if top in box.text or box.marker == top]
+
+
+def number_of(box: Box) -> tuple[str, str]:
+    """Return the number of a box, "" for none, and its title. It may be that of its list."""
+    found = NUMBER.match(box.text)
+    if found is not None:
+        return found[1], box.text[found.end() :].strip()
+    return box.marker if box.indent == 0 else "", box.text
 
 
 def above(item_id: str, ids: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
-from hypervisor.tasks.formats.boxes import boxes_of, outside, shortened, unique
+from hypervisor.tasks.formats.boxes import boxes_of, is_headed, outside, shortened, unique
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ObsidianTasks(BoxFormat):
         if not path.lower().endswith(".md") or "[" not in text:
             return False
         vault = _vault_of(path)
-        if vault is None or (not vault.filter and _is_task(text)):
+        if vault is None or (not vault.filter and is_headed(text, task=True)):
             return False
         return bool(_lines(text, vault))
 
@@ -125,7 +125,6 @@ class ObsidianTasks(BoxFormat):
         ]
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
-        """See `items`."""
         return [Links()] * len(found)
 
     def item(self, entry: Entry, links: Links, path: str) -> Item:
@@ -169,11 +168,9 @@ class ObsidianTasks(BoxFormat):
         return told
 
     def bare(self, path: str, text: str) -> list[Item]:
-        """Return the tasks without what they wait for."""
         return super().bare(path, text) if self._vault else self.at(path).bare(path, text)
 
     def find(self, path: str, text: str, own_id: str, title: str | None) -> list[Item]:
-        """Do as `Format.find`."""
         kind = self if self._vault else self.at(path)
         return super(ObsidianTasks, kind).find(path, text, own_id, title)
 
@@ -307,15 +304,6 @@ def _inline(text: str) -> tuple[str, str, int] | None:
     if found is None:
         return None
     return found[1] or found[3], found[2] if found[1] else found[4], found.start()
-
-
-def _is_task(text: str) -> bool:
-    """True for a note whose front matter has a status or the type of a task."""
-    text = text.removeprefix("\ufeff")
-    if not text.startswith(("---\n", "---\r\n")):
-        return False
-    header = text[: text.find("\n---", 3) + 1]
-    return re.search(r"^(?:status|type: *task)\b", header, re.MULTILINE | re.IGNORECASE) is not None
 
 
 def _vault_of(path: str) -> _Vault | None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 
-from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
+from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn, parts_first
 from hypervisor.tasks.formats.boxes import boxes_like
 
 TYPE_CHECKING = False
@@ -71,8 +71,8 @@ class OpenSpec(BoxFormat):
         ]
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
-        """Each waits for the one before it that is open."""
-        waits = in_turn([[(one.id, False, one.box.done) for one in found]])
+        """Each waits for the one before it that is open, and goes behind those that are in it."""
+        waits = in_turn([[(one.id, False, one.box.done) for one in parts_first(found)]])
         return [Links(waits.get(one.id, ())) for one in found]
 
     def context(self, path: str, root: str) -> list[str]:

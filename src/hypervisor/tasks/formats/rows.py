@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
-from hypervisor.tasks.dependencies import Dependencies, in_row, links_in
+from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
 from hypervisor.tasks.formats import Format, Item, Splice
 
 TYPE_CHECKING = False
@@ -14,22 +14,31 @@ if TYPE_CHECKING:
     StatusClass = Callable[[str | None], str]
 
 _TITLES = ("title", "name", "summary", "prompt", "text")
-_STATES = ("status", "state")
+_STATES = (
+    "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
+    "item_status", "ticket status", "ticket_status",
+)  # fmt: skip
 _IDS = ("id", "key", "number", "custom_id")
-_FLAGS = ("done", "completed", "closed")
-_TICKED = ("true", "yes", "x", "done")
+# As `folded` returns them, without an `is` before them.
+_FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "resolved"))
+_TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "\u2705", "\u2611"))
+# When a row was finished, which tells where it has no status.
+_DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
 # What a word means in any column of that name; other words are data.
 _SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
 
 
 class _Columns(NamedTuple):
-    """The keys of a row by what they hold: `name` what others call it by, if anything does."""
+    """The keys of a row by what they hold: `name` what others call it by, if anything does, `dates`
+    when it has ended; `spelt` are all of them by their small letters."""
 
     titles: tuple[str, ...]
     state: str | None
     name: str | None
     flags: tuple[str, ...]
+    dates: tuple[str, ...]
     links: tuple[str, ...]
+    spelt: Mapping[str, str]
 
 
 _NO_LINKS = Dependencies([], [], {}, [], [])
@@ -42,13 +51,16 @@ def _columns(row: Row) -> _Columns:
     keys = (*row,)
     found = _known.get(keys)
     if found is None:
-        folded = {key.casefold(): key for key in keys}
+        spelt = {key.casefold(): key for key in keys}
+        plain = {key: folded(key) for key in keys}
         found = _Columns(
-            tuple(folded[name] for name in _TITLES if name in folded),
-            next((folded[name] for name in _STATES if name in folded), None),
+            tuple(spelt[name] for name in _TITLES if name in spelt),
+            next((spelt[name] for name in _STATES if name in spelt), None),
             next((key for key in keys if key.casefold() in _IDS), None),
-            tuple(key for key in keys if key.casefold() in _FLAGS),
+            tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
+            tuple(key for key in keys if plain[key] in _DATES),
             tuple(links_in(keys)),
+            spelt,
         )
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
@@ -86,17 +98,14 @@ class Rows(Format):
     def item(self, row: Row, status_class: StatusClass) -> Item | None:
         """Return what a row says of its item, its `id` "" where it has none of its own; None for a
         row that is none. `status_class` gives the class of a status word."""
-        columns = _columns(row)
-        name = "" if columns.name is None else _text(row[columns.name])
-        word = "" if columns.state is None else _text(row[columns.state])
-        if columns.flags and not word:
-            word = _ticked(row)
+        word = self.word(row)
         state = self.state(row, word, status_class)
-        told, parent = self.links(row), self.parent(row)
+        told = self.links(row)
+        parent, name = self.parent(row), self.name_of(row)
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
-            _text(row.get(self.id_key)) if self.id_key is not None else "",
+            _text(cell(row, self.id_key)) if self.id_key is not None else "",
             self.title(row),
             state,
             word,
@@ -105,7 +114,7 @@ class Rows(Format):
             tuple(told.waits),
             parent or None,
             (),
-            _text(row.get("priority", row.get("Priority"))) or None,
+            _text(cell(row, "priority")) or None,
             tuple(told.blocks),
             -1,
             held,
@@ -120,9 +129,15 @@ class Rows(Format):
                 return told.split("\n", 1)[0]
         return ""
 
+    def word(self, row: Row) -> str:
+        """Return the status as written, "" for none."""
+        key = _columns(row).state
+        told = _text(row[key]) if key is not None else ""
+        return told or _ticked(row) or _dated(row)
+
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
-        """Return the class of the row's state."""
-        if _ticked(row):
+        """Return the class of the row's state; a date tells where there is no word."""
+        if _ticked(row) or (word in row and _dated(row)):
             return "done"
         state = status_class(word or None)
         return state if state in _SAFE else "ready"
@@ -130,10 +145,15 @@ class Rows(Format):
     def links(self, row: Row) -> Dependencies:
         """Return what the item waits for, and what waits for it: only what has a name can be named
         by others."""
-        columns = _columns(row)
-        if not columns.links or columns.name is None or not _text(row[columns.name]):
+        links = _columns(row).links
+        if not links or not self.name_of(row):
             return _NO_LINKS
-        return in_row({key: row[key] for key in columns.links})
+        return in_row({key: row[key] for key in links})
+
+    def name_of(self, row: Row) -> str:
+        """Return what other rows may call this one, "" for nothing."""
+        key = _columns(row).name
+        return "" if key is None else _text(row[key])
 
     def parent(self, row: Row) -> str:
         """Return the id of the item that this is a part of, "" for none."""
@@ -146,9 +166,28 @@ class Rows(Format):
 
 def _ticked(row: Row) -> str:
     """Return the first column that says that the item has ended, "" for none."""
-    flags = _columns(row).flags
-    return next((key for key in flags if str(row[key]).strip().casefold() in _TICKED), "") \
-        if flags else ""  # fmt: skip
+    for key in _columns(row).flags:
+        if str(row[key]).strip().removesuffix("\ufe0f").casefold() in _TICKED:
+            return key
+    return ""
+
+
+def _dated(row: Row) -> str:
+    """Return the first column that says when the item has ended, "" for none."""
+    for key in _columns(row).dates:
+        if _text(row[key]):
+            return key
+    return ""
+
+
+def cell(row: Row, name: str) -> object:
+    """Return the value in a column, in whatever letters its name is written."""
+    return row[name] if name in row else row.get(_columns(row).spelt.get(name.casefold(), name))
+
+
+def has(row: Row, *names: str) -> bool:
+    """True if a row has columns of these names, in whatever letters."""
+    return all(name.casefold() in _columns(row).spelt for name in names)
 
 
 def _text(value: object) -> str:

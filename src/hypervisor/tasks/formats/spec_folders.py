@@ -14,7 +14,6 @@ class SpecFolders(BoxFormat):
     tops: tuple[str, ...] = ()
 
     def recognises(self, path: str, text: str) -> bool:
-        """By the folder."""
         parts = os.path.realpath(path).split(os.sep)
         return len(parts) > 4 and parts[-1].lower() == "tasks.md" and (
             parts[-3] == "specs" and parts[-4] in self.tops

@@ -14,17 +14,29 @@ from itertools import groupby
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.formats import Item, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
-from hypervisor.tasks.formats.boxes import boxes, tick
+from hypervisor.tasks.formats.boxes import boxes, boxes_of, tick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-_ID = re.compile(r"(?:\*\*|`)?(T\d{3,}[a-z]?)(?:\*\*|`)?:?(?=\s|$|\[)")
-_ANY_ID = re.compile(r"\bT(\d{3,})([a-z]?)(?:\s*(?:-|–|to|through)\s*T(\d{3,}))?\b")
-_WAITS = re.compile(r"\b(?:depends? on|after|requires|blocked by|needs)\b:?([^);]*)", re.IGNORECASE)
-_LABEL = re.compile(r"\s*\[([^\]]*)\]")
-_TICKED = re.compile(r"\[([xX])\][ \t]+(?:\*\*|`)?T\d{3}")
+# The tool writes `T001`; people write `T1`, `T-001`, `**T001**` and `[T001]` as well.
+_PLAIN_ID = r"T(?:ASK)?-?\d+(?:\.\d+)*[a-z]?"
+_ID = re.compile(rf"\s*[\[(*`_]*({_PLAIN_ID})[\])*`_]*[:.]?(?=\s|$|\[)", re.IGNORECASE)
+_ANY_ID = re.compile(
+    rf"(?<![a-z0-9])({_PLAIN_ID})(?![a-z0-9])"
+    rf"(?:\s*(?:[-–—]|to|through|\.{{2,3}})\s*({_PLAIN_ID})(?![a-z0-9]))?",
+    re.IGNORECASE,
+)
+_WAITS = re.compile(
+    r"(?<![a-z])(?:depend(?:s|ent|ing)?(?: (?:up)?on)?|dependenc(?:y|ies)|deps?|prerequisites?"
+    r"|prereqs?|after|once|requires?|blocked by|needs|wait(?:s|ing)? for)\b([^);]*)",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"\s*(?:[-–—]\s*)?\[([^\]]*)\](?!\()")
+_PHASE = re.compile(r"\W*phase\b", re.IGNORECASE)
+_TICKED = re.compile(r"\[([xX])\][ \t]+[\[(*`_]*[Tt](?:ask|ASK)?-?\d")
+_DIGITS = re.compile(r"\d+")
 _SIBLINGS = ("plan.md", "spec.md", "research.md", "data-model.md", "contracts", "quickstart.md")
 _CONSTITUTION = (".specify/memory/constitution.md", "memory/constitution.md")
 _LONGEST_RANGE = 200
@@ -61,13 +73,13 @@ class SpecKit(BoxFormat):
             return [file]
 
     def entries(self, path: str, text: str, near: str | None = None) -> list[Entry]:
-        """Return the boxes that have an id."""
         return _numbered(text, near or "T")
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
         """By the phases, and what an item says that it depends on."""
         waits = in_turn(_phases(found))
-        return [Links([*waits.get(one.id, ()), *_told(one.box.whole)]) for one in found]
+        ids = {_plain(one.id): one.id for one in found}
+        return [Links([*waits.get(one.id, ()), *_told(one.box.whole, ids)]) for one in found]
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Tick the box of what is done, as the file's other boxes are ticked."""
@@ -119,42 +131,68 @@ def _current(folder: str) -> str:
 
 
 def _numbered(text: str, near: str = "T") -> list[Entry]:
-    """Return each box that has an id, if its text holds `near`."""
-    found = []
+    """Return each box that has an id, if its text holds `near`. Boxes without one are steps of the
+    item that they are in."""
+    told = []
     for box in boxes(text, odd=True):
-        told = _ID.match(box.text) if near in box.text else None
-        if told is None:
-            continue
-        at, parallel = told.end(), False
-        while label := _LABEL.match(box.text, at):
-            parallel = parallel or label[1].strip() == "P"
-            at = label.end()
-        found.append(Entry(told[1], box.text[at:].strip(" :*") or told[1], box, parallel))
-    return found
+        if near in box.text or near == "T":
+            name, parallel, title = _parsed(box.text)
+            if name:
+                told.append((name, title or name, parallel, (box.mark, box.at, box.text)))
+    own = boxes_of(text, [hit for *_, hit in told])
+    return [
+        Entry(name, title, box, parallel)
+        for (name, title, parallel, _), box in zip(told, own, strict=True)
+    ]
+
+
+def _parsed(text: str) -> tuple[str, bool, str]:
+    """Return the id that the text of a box begins with, "" for none, whether it is parallel, and
+    its title. Labels stand behind the id, or before it."""
+    name, parallel, at = "", False, 0
+    while True:
+        found = None if name else _ID.match(text, at)
+        label = None if found else _LABEL.match(text, at)
+        if found is not None:
+            name, at = found[1], found.end()
+        elif label is not None:
+            parallel, at = parallel or label[1].strip().upper() == "P", label.end()
+        else:
+            return name, parallel, text[at:].lstrip(" \t:*-–—").rstrip(" \t:*")
 
 
 def _phases(found: Sequence[Entry]) -> Iterator[list[tuple[str, bool, bool]]]:
-    """Yield the items of each heading of the second level."""
+    """Yield the items of each phase: of a heading that says so, else of one below the title."""
 
     def heading(one: Entry) -> int | None:
-        return next((head.line for head in one.box.under if head.level == 2), None)
+        heads = [head for head in one.box.under if head.level > 1] or one.box.under
+        said = (head for head in heads if _PHASE.match(head.title))
+        phase = next(said, heads[0] if heads else None)
+        return None if phase is None else phase.line
 
     for _, phase in groupby(found, heading):
         yield [(one.id, one.parallel, one.box.done) for one in phase]
 
 
-def _told(text: str) -> list[str]:
-    """Return the ids that an item says it depends on, those of a range too."""
+def _told(text: str, ids: Mapping[str, str]) -> list[str]:
+    """Return the ids that an item says it depends on, those of a range too. `ids` are those that
+    there are."""
     told: list[str] = []
     if len(_ANY_ID.findall(text)) < 2:
         return told
     for clause in _WAITS.finditer(text):
-        for number, letter, last in _ANY_ID.findall(clause[1]):
-            told.append(f"T{number}{letter}")
-            if last and 0 < int(last) - int(number) < _LONGEST_RANGE:
-                more = range(int(number) + 1, int(last) + 1)
-                told += [f"T{one:0{len(number)}}" for one in more]
+        for first, last in _ANY_ID.findall(clause[1]):
+            told += [ids.get(_plain(name), name) for name in (first, last) if name]
+            start, end = (int(_DIGITS.findall(name or first)[0]) for name in (first, last))
+            if 0 < end - start < _LONGEST_RANGE:
+                between = map(str, range(start + 1, end))
+                told += [ids[number] for number in between if number in ids]
     return told
+
+
+def _plain(name: str) -> str:
+    """Return what an id has in common with other spellings of it."""
+    return name.upper().removeprefix("T").removeprefix("ASK").removeprefix("-").lstrip("0")
 
 
 FORMAT = SpecKit()

@@ -15,6 +15,7 @@ from hypervisor.system.errors import BrokenFile, FileChanged
 from hypervisor.tasks.formats import Format, Item, Splice
 from hypervisor.tasks.formats.boxes import paths
 from hypervisor.tasks.formats.json_spans import spans
+from hypervisor.tasks.task_files import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ _WORDS = {
     "blocked": "blocked",
     "review": "in_progress",
 }
+# What the tool does not write, and people who edit its file do.
+_MEANT = {
+    "todo": "pending", "to-do": "pending", "doing": "in-progress", "started": "in-progress",
+    "complete": "done", "closed": "done", "finished": "done", "canceled": "cancelled",
+}  # fmt: skip
 _MASTER = "master"
 _NONE = ("", "None", "none")
 # The tool breaks a lock that was not touched for so many seconds.
@@ -59,7 +65,6 @@ class Taskmaster(Format):
         return [file for file in named if inside and os.path.isfile(file)][:1]
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the items of all tags."""
         try:
             places = spans(text)
         except (ValueError, RecursionError) as error:
@@ -69,18 +74,23 @@ class Taskmaster(Format):
         for tag, at, tasks in _tagged(text):
             prefix = "" if tag == _MASTER else f"{tag}/"
             left = {
-                f"{prefix}{task.get('id')}": [
-                    f"{prefix}{task.get('id')}.{one}" for one in _left(task)
+                f"{prefix}{_id(task)}": [
+                    _part(f"{prefix}{_id(task)}", one) for one in _subtasks(task)
+                    if _state(one) not in ("done", "cancelled")
                 ]
                 for task in tasks
-            }
+            }  # fmt: skip
             for place, task in enumerate(tasks):
                 found += _items(text, places, (*at, place), task, prefix, left)
         return found
 
     def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
-        """Without a name, a file means the tag that the tool is at; a task brings its subtasks."""
+        """Without a name, a file means the tag that the tool is at, or the only one; a task brings
+        its subtasks."""
+        tags = {one.id.rpartition("/")[0] or _MASTER for one in items}
         tag = name or _current(path) or _MASTER
+        if name is None and tag not in tags:
+            tag = tags.pop() if len(tags) == 1 else _MASTER
         if tag == _MASTER:
             return [one for one in items if "/" not in one.id]
         parts = [one for one in items if one.id.startswith(f"{tag}.")]
@@ -96,12 +106,12 @@ class Taskmaster(Format):
             prefix = "" if tag == _MASTER else f"{tag}/"
             for place, task in enumerate(tasks):
                 own = (*at, place)
-                task_id = f"{prefix}{task.get('id')}"
+                task_id = f"{prefix}{_id(task)}"
                 if task_id == item.id:
                     edits += _done(text, places, own, task, tasks)
                 subtasks = _subtasks(task)
                 for number, subtask in enumerate(subtasks):
-                    if f"{task_id}.{subtask.get('id')}" != item.id:
+                    if _part(task_id, subtask) != item.id:
                         continue
                     edits += _done(text, places, (*own, "subtasks", number), subtask, subtasks)
                     others = [one for one in subtasks if one is not subtask]
@@ -158,7 +168,7 @@ def _current(path: str) -> str | None:
     """Return the tag that the tool is at, None where it does not say."""
     state = os.path.join(os.path.dirname(os.path.dirname(path)), "state.json")
     try:
-        with open(state, encoding="utf-8") as source:
+        with open(state, encoding="utf-8-sig") as source:
             told = json.load(source)
     except (OSError, ValueError):
         return None
@@ -172,9 +182,11 @@ def _items(
 ) -> list[Item]:  # fmt: skip
     """Return the item of a task, which is none of its own while it has subtasks that are `left`,
     and the items of these. What waits for the task waits for them."""
-    if "id" not in task:
-        return []
-    task_id = f"{prefix}{task['id']}"
+    if not _id(task):
+        item = _item(text, places[at], task, f"{prefix}task {int(at[-1]) + 1}", [], None)
+        over = item.state in ("done", "cancelled")
+        return [item if over else item._replace(held="it has no id: give it one")]
+    task_id = f"{prefix}{_id(task)}"
 
     def waits(told: object, within: str) -> list[str]:
         named = [one if "." in one else f"{within}{one}" for one in _list(told)]
@@ -187,20 +199,28 @@ def _items(
     found = [own._replace(state="") if left[task_id] and not over else own]
     context = f"{task.get('title')}: {task.get('description') or ''}".strip(": ")
     for number, subtask in enumerate(_subtasks(task)):
-        part = f"{task_id}.{subtask.get('id')}"
+        part = _part(task_id, subtask)
         siblings = waits(subtask.get("dependencies"), f"{task_id}.")
         begun = [] if own.state == "in_progress" else before
         place = places[(*at, "subtasks", number)]
         item = _item(text, place, subtask, part, [*siblings, *begun], context)
+        if not _id(subtask):
+            item = item._replace(held="it has no id: give it one")
         # The tool leaves them as they were when their task is ended.
         found.append(item._replace(state=own.state, word=own.word) if over else item)
     return found
 
 
-def _left(task: Task) -> list[str]:
-    """Return the ids of the subtasks that are still to be worked on."""
-    states = ((str(one.get("id")), _state(one)) for one in _subtasks(task))
-    return [own for own, state in states if state not in ("done", "cancelled")]
+def _id(task: Task) -> str:
+    """Return the id of a task, "" for none."""
+    told = task.get("id")
+    return str(told).strip() if isinstance(told, str | int) and not isinstance(told, bool) else ""
+
+
+def _part(task_id: str, subtask: Task) -> str:
+    """Return the id of a subtask, which may have that of its task in it."""
+    own, plain = _id(subtask), task_id.rpartition("/")[2]
+    return f"{task_id}.{own.removeprefix(f'{plain}.')}"
 
 
 def _item(
@@ -228,7 +248,8 @@ def _item(
 
 
 def _state(task: Task) -> str:
-    return _WORDS.get(str(task.get("status") or "pending"), "unknown")
+    word = fold(str(task.get("status") or "pending")).replace("_", "-").replace(" ", "-")
+    return _WORDS.get(_MEANT.get(word, word), "unknown")
 
 
 def _subtasks(task: Task) -> list[Task]:

@@ -8,6 +8,7 @@ import time
 
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.header_edit import Stamp
 from hypervisor.tasks.task_files import TaskFiles, fold, parts, text_of
 
 TYPE_CHECKING = False
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from hypervisor.tasks.read import Document
     from hypervisor.tasks.task import Task
 
+# Stands among the settings of a vault whose own can't be read.
+_BROKEN = "broken"
 _DATA = ".obsidian/plugins/tasknotes/data.json"
 # A field of ours, or one that only this format has: what the plugin calls it, and its usual key.
 _FIELDS = {
@@ -41,6 +44,7 @@ class TaskNotes(TaskFiles):
 
     name = "tasknotes"
     about = "TaskNotes of an Obsidian vault, by the settings of the plugin"
+    always = True
 
     def family(self, above: str, folder: str) -> Family | None:
         """Anywhere in the vault but in the folders that the plugin leaves out."""
@@ -53,12 +57,10 @@ class TaskNotes(TaskFiles):
         return _family(told)
 
     def usual(self) -> Family:
-        """As the plugin is shipped."""
         return _family({})
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By the tag, or by the property."""
-        how, key, value = family.detect
+        how, key, value, *_ = family.detect
         if how == "none":
             return False
         if how == "property":
@@ -72,6 +74,8 @@ class TaskNotes(TaskFiles):
         """A running clock says that somebody is at it, a rule that the task comes again."""
         fields = task.family.fields
         state, status = task.state, task.status
+        if _BROKEN in task.family.detect:
+            return task.but(state="unknown", held=f"{_DATA} can't be read: fix it")
         running = document.value(fields["times"])
         if "archived" in [tag.lstrip("#").casefold() for tag in task.tags] and state != "done":
             state, status = "cancelled", "archived"
@@ -88,16 +92,16 @@ class TaskNotes(TaskFiles):
         fields, now = task.family.fields, time.gmtime(at)
         edits: list[Edit] = []
         if state == "done":
-            edits.append(SetKey(fields["completed"], time.strftime("%Y-%m-%d", now)))
+            edits.append(SetKey(fields["completed"], Stamp(time.strftime("%Y-%m-%d", now))))
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", now)
-        return [*edits, SetKey(fields["modified"], stamp)]
+        return [*edits, SetKey(fields["modified"], Stamp(stamp))]
 
 
 def _settings(vault: str) -> dict[str, object]:
     try:
         told = json.loads(text_of(vault, _DATA) or "null")
     except (ValueError, RecursionError):
-        told = None
+        return {_BROKEN: True}
     if not isinstance(told, dict) and (text := text_of(vault, "tasknotes.yaml")):
         import yaml
 
@@ -130,9 +134,8 @@ def _family(told: Mapping[str, object]) -> Family:
     if how == "property":
         key = str(told.get("taskPropertyName") or "")
         value = str(told.get("taskPropertyValue") or "")
-    return Family(
-        FORMAT.name, fields, words, (how, key, value), states=states, told=True, kind=FORMAT
-    )
+    detect = (how, key, value, *([_BROKEN] if _BROKEN in told else []))
+    return Family(FORMAT.name, fields, words, detect, states=states, told=True, kind=FORMAT)
 
 
 def _statuses(told: object) -> list[tuple[str, bool]]:

@@ -30,11 +30,9 @@ class Taskwarrior(Rows):
     cancelled_will_do = True
 
     def knows(self, row: Row) -> bool:
-        """By uuid, description and the time of entry."""
         return {"uuid", "description", "entry"} <= row.keys()
 
     def title(self, row: Row) -> str:
-        """Return the description."""
         return str(row.get("description") or "").split("\n")[0]
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
@@ -52,7 +50,6 @@ class Taskwarrior(Rows):
         return Dependencies([str(one) for one in waits if one], [], {}, [], [])
 
     def closing(self, item_id: str) -> list[str]:
-        """Complete the task."""
         return ["task", item_id, "done"]
 
 

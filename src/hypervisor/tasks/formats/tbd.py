@@ -36,7 +36,6 @@ class Tbd(TaskFiles):
         return self.usual() if inside[:1] == [".tbd"] else None
 
     def usual(self) -> Family:
-        """Its own keys and words."""
         fields = {
             **AOPS.fields, "type": "kind", "parent": "parent_id", "tags": "labels",
             "assignee": "delegate", "depends_on": "depends_on",
@@ -44,7 +43,6 @@ class Tbd(TaskFiles):
         return Family(self.name, fields, {}, (), states=_STATES, told=True, kind=self)
 
     def is_task(self, document: Document, family: Family) -> bool:
-        """By the name of the file."""
         return os.path.basename(document.path).startswith("is-")
 
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:
@@ -63,7 +61,6 @@ class Tbd(TaskFiles):
         return task.but(state=state, assignee=None, assignees=[])
 
     def closing(self, task_id: str) -> list[str]:
-        """Close the issue."""
         return ["tbd", "close", task_id, "--reason", "done"]
 
 

@@ -24,11 +24,9 @@ class TodoTxt(Format):
     names = ("todo.txt",)
 
     def recognises(self, path: str, text: str) -> bool:
-        """By its name."""
         return os.path.basename(path).lower() == "todo.txt"
 
     def items(self, path: str, text: str) -> list[Item]:
-        """Return the lines that are not blank."""
         lines = [(at, line) for at, line in enumerate(_lines(text), 1) if line.strip()]
         ids = unique(_text(line)[:_LONGEST] for _, line in lines)
         extras = [_EXTRA.findall(line) for _, line in lines]

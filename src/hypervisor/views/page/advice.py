@@ -16,17 +16,25 @@ class Step(NamedTuple):
 
 
 def advice(
-    summary: Summary, states: dict[str, int], purpose: str, asked: str, *, undoable: bool
+    summary: Summary,
+    states: dict[str, int],
+    purpose: str,
+    asked: str,
+    *,
+    goes_on: str,
+    undoable: bool,
+    pool: str | None = None,
 ) -> list[Step]:
     """Return the next steps, the most useful first.
 
     `states` counts the items by state, `asked` is how the sources were named ("" if unknown),
-    `undoable` tells that edits of files are recorded.
+    `goes_on` is the command for a paused queue, `undoable` tells that edits of files are recorded,
+    `pool` is the command of the last pool.
     """
     queue, counts = summary["queue"], summary["counts"]
     steps = []
     if summary["state"] == "paused":
-        steps.append(Step(f"hypervisor resume {queue}", "hand out again what is left"))
+        steps.append(Step(goes_on, "hand out again what is left"))
     if counts["failed"]:
         why = f"try again {_those(counts['failed'])} that failed"
         steps.append(Step(f"hypervisor retry {queue} --failed", why))
@@ -39,9 +47,9 @@ def advice(
         again += f" --name {queue}"
     if states["ready"] and summary["state"] == "open" and purpose != "triage":
         why = f"work on {_those(states['ready'])} that {_is(states['ready'])} ready"
-        steps.append(Step(f"hypervisor next {queue}", why))
+        steps.append(Step(pool or f"hypervisor next {queue}", why))
     elif asked and states["ready"] + states["cancelled"] and summary["state"] != "paused":
-        steps.append(Step(again, "go on with what was not attempted"))
+        steps.append(Step(again, "continue with what was not attempted"))
     if summary["reports_pending"]:
         those = plural(summary["reports_pending"], "report")
         steps.append(
@@ -57,7 +65,7 @@ def advice(
         why = f"see what keeps {_those(kept)} out of the queue, and what fixes it"
         steps.append(Step(f"hypervisor preflight {asked}", why))
     if undoable:
-        steps.append(Step(f"hypervisor undo {queue}", "take our edits of the task files back"))
+        steps.append(Step(f"hypervisor undo {queue}", "undo our edits of the task files"))
     return steps
 
 

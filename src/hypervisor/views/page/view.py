@@ -8,15 +8,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 from hypervisor import __version__
-from hypervisor.ledger import Ledger, proofs, usage
+from hypervisor.ledger import Ledger, budget, proofs, usage
 from hypervisor.ledger.check import checks_of
 from hypervisor.ledger.findings import Event, Span
+from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import STANDING, STANDINGS, UNENDED
-from hypervisor.ledger.rows import Queue
 from hypervisor.ledger.usage import KINDS, dollars
 from hypervisor.system.text import escaped, one_line
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.views import acceptance
+from hypervisor.views.history import CHANGES
 from hypervisor.views.names import apart
 from hypervisor.views.page import advice, costs, items, notices, words
 from hypervisor.views.page.seen import Items, by_item
@@ -24,10 +25,10 @@ from hypervisor.views.page.shares import shares
 from hypervisor.views.page.timeline import Timeline, draw
 from hypervisor.views.shapes import Summary
 from hypervisor.views.summary import summarize, teller, without_transcript
+from hypervisor.worker import detached
 
 _GROUPS = 12
 # The ledger names what a queue was set to; people read what happened to it.
-_EVENTS = {"open": "resumed"}
 _OPENING = ("opened", "asked", "added")
 _EVENTS_SHOWN = 100
 _SAMPLE_SHOWN = 100
@@ -128,7 +129,9 @@ def gather(ledger: Ledger, queue: str, now: float, generation: int | None = None
             states,
             row.purpose,
             escaped(asked[0]) if len(asked) == 1 else "",
+            goes_on=budget.goes_on(ledger, row),
             undoable=UndoLog(ledger.state, row.name).is_wanted(),
+            pool=detached.command(ledger.state, row.name),
         ),
         groups=groups[:_GROUPS],
         more_groups=sum(group.size for group in groups[_GROUPS:]),
@@ -280,7 +283,7 @@ def _events(events: list[Event], base: float) -> list[tuple[str, str, str]]:
         alike = [event for _, event in same]
         kind = alike[0].kind
         detail = alike[0].detail or "" if len(alike) == 1 else words.plural(len(alike), "item")
-        told = (words.moment(alike[0].at, base), _EVENTS.get(kind, kind), one_line(detail, 300))
+        told = (words.moment(alike[0].at, base), CHANGES.get(kind, kind), one_line(detail, 300))
         shown.append(told)
     return shown[:_EVENTS_SHOWN]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.rows import Queue
+from hypervisor.ledger.options import Queue
 from hypervisor.system.errors import UsageError
 from hypervisor.system.files import write_whole
 from hypervisor.system.keys import key
@@ -40,5 +40,6 @@ def _refuse_others(path: str) -> None:
         raise UsageError(f"{one_line(path)} is a folder", "name a file for the page") from None
     if GENERATOR.encode() not in start:
         raise UsageError(
-            f"{one_line(path)} is there, and no page of ours", "name another file, or move it away"
+            f"{one_line(path)} exists, and is not one of our pages",
+            "name another file, or move it away",
         )

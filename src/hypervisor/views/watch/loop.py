@@ -13,14 +13,13 @@ from hypervisor.ledger.sqlite import unusable
 from hypervisor.system.errors import HypervisorError
 from hypervisor.views import status
 from hypervisor.views.shapes import Status
-from hypervisor.views.watch.screen import View
+from hypervisor.views.watch.screen import ENDED, View
 from hypervisor.views.watch.terminal import Terminal
 
 # Leases that ran out and reports that are pending are seen to this often, by whoever looks.
 _HOUSEKEEPING = 5.0
 # Paces and leases change without a word of anybody.
 _OLDEST = 2.0
-_ENDED = ("drained", "cancelled", "replaced")
 
 
 class Look:
@@ -52,9 +51,9 @@ class Look:
                 self._kept_house = now
                 self._settle(self.ledger)
                 self.dirty()
-            version = self.ledger.store.data_version()
+            version = self.ledger.store.engine.data_version()
             if version != self._version or time.time() - self.at >= _OLDEST:
-                self._told = sorted(self._look(), key=lambda one: one["state"] in _ENDED)
+                self._told = sorted(self._look(), key=lambda one: one["state"] in ENDED)
                 self._version, self.at = version, time.time()
             self.error = None
         except HypervisorError as error:
@@ -69,7 +68,7 @@ class Look:
 
     def over(self) -> bool:
         """True when every queue has ended: nothing will change by itself."""
-        return self.error is None and all(one["state"] in _ENDED for one in self._told)
+        return self.error is None and all(one["state"] in ENDED for one in self._told)
 
     def hook_error(self) -> str | None:
         """Return the last error of a hook, if there was one lately."""

@@ -46,7 +46,7 @@ _SIGNS = {
 _WAITING = ("·.", "magenta")
 _URGENT = ("budget", "failed", "silent", "pending")
 _STATE = {"open": "cyan", "paused": "yellow", "drained": "green"}
-_ENDED = ("drained", "cancelled", "replaced")
+ENDED = ("drained", "cancelled", "replaced")
 _SMALL, _NARROW = 70, 50
 _SHORTEST_BAR, _LONGEST_BAR = 8, 60
 
@@ -99,7 +99,7 @@ def _problems(view: View, width: int) -> list[Text]:
     lines = [Text(f"! {view.error}", "red")] if view.error else []
     found: list[tuple[int, Text]] = []
     for one in view.queues:
-        if one["state"] in _ENDED and len(view.queues) > 1 and not one["workers"]:
+        if one["state"] in ENDED and len(view.queues) > 1 and not one["workers"]:
             # An ended queue among others keeps to its counts.
             continue
         name = one_line(one["queue"], min(30, max(8, width // 3)))
@@ -129,7 +129,7 @@ def _queue(view: View, one: Status, width: int, plain: bool) -> list[Text]:
     if room >= _SHORTEST_BAR:
         head.append_text(_bar(one, room, plain))
     head.append(share)
-    if one["state"] in _ENDED and len(view.queues) > 1:
+    if one["state"] in ENDED and len(view.queues) > 1:
         return [head]
     return [head, *_counts(one, width)]
 

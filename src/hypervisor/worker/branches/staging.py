@@ -98,11 +98,11 @@ def _unsaved_link(
     if top_of(place) != place:
         if os.path.isdir(place) and not os.path.islink(place) and os.listdir(place):
             return Unsaved(
-                path, "files in a submodule that is not filled in", f"move them away, {_AGAIN}"
+                path, "files in a submodule that is not checked out", f"move them away, {_AGAIN}"
             )
         if is_new:
             return Unsaved(
-                path, "another commit of a submodule that is not filled in, so nobody can tell "
+                path, "another commit of a submodule that is not checked out, so nobody can tell "
                 "whether its remote has it",
                 f"git submodule update --init there, or take it back, {_AGAIN}",
             )  # fmt: skip

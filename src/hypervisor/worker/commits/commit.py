@@ -56,7 +56,9 @@ def commit(
     specs = [f":(top,literal){path}" for path in paths]
     with state.folder.opened_lock("commit.lock") as turn:
         if not verify.wait_for_turn(turn, beat, beat_every, 3 * _SECONDS):
-            raise HypervisorError("others are committing and don't end", "see: git status")
+            raise HypervisorError(
+                "other commits are under way and do not finish", "see: git status"
+            )
         _refuse_kept_back(git, top, specs)
         _refuse_folders(git, top, paths)
         filters.refuse_missing(git, filters.wanted(git, _regular(top, paths)))

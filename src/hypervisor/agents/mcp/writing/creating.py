@@ -13,10 +13,11 @@ from hypervisor.config.roots import create_state, is_outside
 from hypervisor.intake.index import Entry, TaskIndex
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
-from hypervisor.tasks import read, task_of
+from hypervisor.tasks import read
 from hypervisor.tasks.create import create as create_file
 from hypervisor.tasks.family import AOPS, BACKLOG, Family
 from hypervisor.tasks.header_edit import written
+from hypervisor.tasks.task import task_of
 
 _LONGEST_SLUG = 50
 _PROJECT = re.compile(r"[^\W_][\w.-]{0,39}")

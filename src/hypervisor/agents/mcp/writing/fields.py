@@ -9,8 +9,9 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.reading import MIB
 from hypervisor.system.text import one_line
 from hypervisor.tasks.dependencies import link_target
-from hypervisor.tasks.edit import Edit, RemoveKey, SetKey
+from hypervisor.tasks.edit import Edit, SetKey
 from hypervisor.tasks.family import Family
+from hypervisor.tasks.header_edit import RemoveKey
 from hypervisor.tasks.read import Document
 
 FIELDS = (

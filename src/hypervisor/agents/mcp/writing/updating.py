@@ -10,8 +10,11 @@ from hypervisor.config.roots import create_state, is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import FileChanged, UsageError
 from hypervisor.system.text import one_line
-from hypervisor.tasks import read, task_of, write
-from hypervisor.tasks.edit import AppendText, Edit, EditRefused, ReplaceBody, edit
+from hypervisor.tasks import read, write
+from hypervisor.tasks.body import AppendText, ReplaceBody
+from hypervisor.tasks.edit import Edit, edit
+from hypervisor.tasks.header_edit import EditRefused
+from hypervisor.tasks.task import task_of
 from hypervisor.tasks.undo import UNDO, UndoLog
 
 _TRIES = 20
@@ -41,7 +44,7 @@ def update(
         document = read.read(file)
         task = task_of(document, settings)
         if task is None:
-            raise EditRefused(file, "it is no task any more")
+            raise EditRefused(file, "it is no longer a task")
         values = {
             field: value_of(field, told, task.family, settings) for field, told in fields.items()
         }
