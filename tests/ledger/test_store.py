@@ -340,6 +340,24 @@ def _break_migration(root: str) -> str:
         return str(error)
 
 
+def test_a_new_ledger_is_made_at_once_as_all_migrations_make_it() -> None:
+    def made_of(statements: list[str]) -> dict[str, list[tuple[object, ...]]]:
+        with sqlite3.connect(":memory:") as connection:
+            for statement in statements:
+                connection.execute(statement)
+        names = [name for (name,) in connection.execute("select name from sqlite_master")]
+        asked = "table_xinfo", "index_list", "index_xinfo", "foreign_key_list"
+        return {
+            f"{what} {name}": connection.execute(f"pragma {what} ({name})").fetchall()
+            for what in asked
+            for name in names
+        } | {"counter": connection.execute("select * from counter").fetchall()}
+
+    fresh = schema.fresh()
+    assert not any(statement.split()[0] == "alter" for statement in fresh)
+    assert made_of(fresh) == made_of(";".join(schema.MIGRATIONS).split(";"))
+
+
 def test_a_migration_that_fails_leaves_the_earlier_version_as_it_was(root: str) -> None:
     _used(root)
     assert "already exists" in Child(_break_migration, root).result()

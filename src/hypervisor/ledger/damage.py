@@ -122,8 +122,8 @@ def _found(connection: sqlite3.Connection) -> Iterator[str]:
 def _tables() -> dict[str, dict[str, tuple[str, bool]]]:
     """Return the columns of each table of a ledger: their kind, and whether they are never null."""
     fresh = sqlite3.connect(":memory:")
-    for script in schema.MIGRATIONS:
-        fresh.executescript(script)
+    for statement in schema.fresh():
+        fresh.execute(statement)
     found = {}
     for (table,) in fresh.execute("select name from sqlite_master where type = 'table'").fetchall():
         rows = fresh.execute(f"pragma table_info ({table})")

@@ -199,10 +199,9 @@ def _migrate(
     connection.execute("pragma synchronous = full")
     connection.execute("begin immediate")
     try:
-        for script in schema.MIGRATIONS[version:]:
-            for statement in script.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+        scripts = ";".join(schema.MIGRATIONS[version:]).split(";") if version else schema.fresh()
+        for statement in scripts:
+            connection.execute(statement)
         if version == 0:
             connection.execute("insert into counter values ('position', 0)")
             # An earlier ledger of this project may have been moved away.

@@ -343,9 +343,9 @@ def _prepare(engine: Postgres, root: str, project: str, create: bool) -> None:
         version = int(_meta(engine)["version"]) if there is not None else 0
         if version == 0:
             execute(f"create schema if not exists {dialect.quoted(name)}")
-        for text in schema.MIGRATIONS[version:]:
-            for one in dialect.script(text):
-                execute(one)
+        steps = schema.MIGRATIONS[version:] if version else schema.fresh()
+        for one in dialect.script(";".join(steps)):
+            execute(one)
         if version == 0:
             execute("create sequence claim_no owned by claim.no")
             execute(f"create sequence place increment {_BLOCK} start 1")

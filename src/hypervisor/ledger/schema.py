@@ -399,6 +399,34 @@ create table source_order (
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(MIGRATIONS)
 
+
+def fresh() -> list[str]:
+    """Return the statements that make a ledger of the present version. The columns that later
+    versions add are in their tables from the start: at each `alter` SQLite reads all of them anew.
+    """
+    made: list[str] = []
+    places: dict[str, int] = {}
+    for statement in ";".join(MIGRATIONS).split(";"):
+        # alter table NAME add column REST
+        words = statement.split(None, 5)
+        if words[:2] == ["alter", "table"]:
+            at = places[words[2]]
+            made[at] = _widened(made[at], words[5])
+        elif words:
+            if words[:2] == ["create", "table"]:
+                places[words[2]] = len(made)
+            made.append(statement)
+    return made
+
+
+def _widened(table: str, column: str) -> str:
+    """Return the statement that makes a table with one more column, the last one."""
+    ends = (table.find(f"\n{end}") for end in ("    unique (", "    primary key (", ")"))
+    at = min(end for end in ends if end >= 0)
+    added = f"\n    {column}," if table[at - 1] == "," else f",\n    {column}"
+    return table[:at] + added + table[at:]
+
+
 # What a ledger is made of besides its own marks, in an order that references allow.
 TABLES = (
     "queue", "item", "claim", "dependency", "session", "agent", "permission", "told", "event",
