@@ -66,3 +66,14 @@ def test_several_processes_come_to_what_one_comes_to(
     )
     assert look(source) == alone
     assert shared or killed
+
+
+def test_rows_are_looked_at_by_one_process(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "_FEW", 3)
+    monkeypatch.setattr(many, "_processes", lambda: 2)
+    monkeypatch.setattr(many, "_share", None)
+    table = str(source / "rows.csv")
+    found = expand([table, table], root=str(source), cwd=str(source), settings=load(str(source)))
+    checked = check(found, root=str(source), settings=load(str(source)), instructions=True)
+    assert len(checked.ready) == 20
+    assert {one.reason for one in checked.skipped} == {"named twice"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,16 @@ def test_rows_of_a_table_keep_quotes_and_newlines_in_cells(write: Write, find: F
     assert first.row == {"id": "1", "text": 'two\r\nlines, "quoted"'}
     assert (first.row_id, first.line) == ("1", 2)
     assert (second.row_id, second.line) == ("2", 4)
+
+
+def test_the_id_of_a_row_is_a_hash_of_its_json_whatever_the_order_of_its_keys(
+    write: Write, find: Find
+) -> None:
+    row = {"b": 'é "\n', "a": 1, "c": [1.5, None, {"y": True, "x": "\u2028"}], "d": 10**30}
+    write("r.jsonl", f"{json.dumps(row)}\n{json.dumps(row, ensure_ascii=False)}\n")
+    told = json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
+    name = f"row-{hashlib.blake2b(told, digest_size=8).hexdigest()}"
+    assert [found.row_id for found in find("r.jsonl")] == [name, f"{name}-2"]
 
 
 @pytest.mark.parametrize(("name", "text"), [("r.tsv", "a\tb\n1\t2,3\n"), ("r.csv", "a;b\n1;2,3\n")])

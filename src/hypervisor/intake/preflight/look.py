@@ -96,6 +96,7 @@ class Look:
         self._mentions = Mentions(root, instructions=files_are_items)
         self._real: dict[str, str] = {}
         self._seen: dict[tuple[object, object], str | None] = {}
+        self._last: tuple[str | None, str | None, tuple[str, str] | None] = (None, None, None)
         self._rows: dict[object, tuple[str | None, int]] = {}
         self._context: dict[str, list[str]] = {}
         self._files: dict[str, object] = {}
@@ -104,8 +105,12 @@ class Look:
 
     def at(self, found: Found) -> None:
         """Take in one member of a source."""
-        path = self._relative(found.path)
-        if path is not None and (odd := odd_path(path)) is not None:
+        if found.path is not self._last[0]:
+            # All rows of a file have the very same path.
+            path = self._relative(found.path)
+            self._last = found.path, path, None if path is None else odd_path(path)
+        _, path, odd = self._last
+        if path is not None and odd is not None:
             shown = os.fsencode(path).decode("utf-8", "backslashreplace")
             self._broken(shown, None, "name", *odd)
         elif found.problem is not None:

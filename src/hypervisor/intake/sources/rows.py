@@ -195,7 +195,9 @@ class _Lines:
 
     def __next__(self) -> str:
         # What is written to the file from now on is not read: it may never end.
-        raw = self._source.readline(min(_LONGEST_LINE, self._left) + 1)[: max(self._left, 0)]
+        raw = self._source.readline(_LONGEST_LINE + 1)
+        if len(raw) > self._left:
+            raw = raw[: self._left]
         if not raw:
             raise StopIteration
         self._left -= len(raw)
@@ -212,7 +214,7 @@ class _Lines:
         if b"\0" in raw:
             raise _BadLine("the line holds a NUL byte", "remove it")
         try:
-            return raw.decode("utf-8-sig" if self.number == 1 else "utf-8")
+            return raw.decode("utf-8-sig") if self.number == 1 else raw.decode()
         except UnicodeDecodeError:
             raise _NotText(self.number) from None
 
