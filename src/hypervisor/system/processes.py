@@ -28,7 +28,8 @@ _of_thread = threading.local()
 
 
 class Overtime(Exception):
-    """A program ran longer than it may: it was ended, with everything it had started."""
+    """A program ran longer, or printed more, than it may: it was ended, with everything it had
+    started."""
 
 
 def run(
@@ -41,13 +42,15 @@ def run(
     beat: Callable[[], None] | None = None,
     beat_every: float = 30.0,
     apart: bool = False,
+    most: int | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Run a program and return its exit code, its output and its complaints.
 
-    It has no terminal: what wants to ask a person for something finds nobody. After `seconds` it is
-    ended with everything it has started, and so it is if we are asked to end meanwhile; with
-    `apart` we wait for it first. `beat` is called every `beat_every` seconds, so that the caller
-    can renew a lease; what it raises ends the program. Raises Overtime, OSError.
+    It has no terminal: what wants to ask a person for something finds nobody. After `seconds`, or
+    about `most` bytes of output where that is bounded, it is ended with everything it has started,
+    and so it is if we are asked to end meanwhile; with `apart` we wait for it first. `beat` is
+    called every `beat_every` seconds, so that the caller can renew a lease; what it raises ends the
+    program. Raises Overtime, OSError.
     """
     import subprocess
 
@@ -62,7 +65,7 @@ def run(
             start_new_session=True,
         )
         try:
-            told = _attend(process, seconds, beat, beat_every, () if apart else requests)
+            told = _attend(process, seconds, most, beat, beat_every, () if apart else requests)
         except BaseException as error:
             if apart and not isinstance(error, Overtime):
                 process.communicate()
@@ -140,6 +143,7 @@ def _read_from(input: bytes | None) -> Iterator[IO[bytes] | int]:
 def _attend(
     process: subprocess.Popen[bytes],
     seconds: float,
+    most: int | None,
     beat: Callable[[], None] | None,
     beat_every: float,
     requests: Sequence[int],
@@ -156,6 +160,8 @@ def _attend(
                 # What it has left running, a password's keeper for one, holds its outputs open.
                 return late.output or b"", late.stderr or b""
             over = process.poll() is not None
+            if most is not None and len(late.output or b"") + len(late.stderr or b"") > most:
+                raise Overtime(f"it printed more than {most >> 20} MB") from None
         now = time.monotonic()
         obey(requests)
         if now - begun > seconds:

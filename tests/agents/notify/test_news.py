@@ -283,7 +283,7 @@ def test_a_receiver_that_hangs_is_given_up(
     begun = time.monotonic()
     notify.tell(ledger)
     assert time.monotonic() - begun < 8
-    assert "took longer than" in trouble(ledger)[0]
+    assert "it ran longer than" in trouble(ledger)[0]
 
 
 # -- the desktop --

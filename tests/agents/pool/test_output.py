@@ -67,3 +67,14 @@ def test_a_folder_of_logs_that_cannot_be_made_ends_no_pool(
     assert ran.returncode == 0, ran.stderr
     assert counts(project) == {"done": 2}
     assert "could not be written: Not a directory" in ran.stderr
+
+
+def test_an_agent_that_prints_without_end_keeps_no_other_waiting_and_runs_no_longer_than_it_may(
+    project: Path, run_hypervisor: Run
+) -> None:
+    lay_out(project, 3, max_deaths=1)
+    loud = script(project, '[ "$1" != t-001 ] || exec yes; echo did it')
+    ran = run_hypervisor(*WORK, "--workers", "2", "--max-minutes", "0.02", "--", loud, "{id}")
+    assert ran.returncode == 1, ran.stderr
+    assert [one.state for one in items(project).values()] == ["failed", "done", "done"]
+    assert "it ran longer than" in str(items(project)["t-001"].cause)

@@ -23,6 +23,7 @@ from hypervisor.system.redact import Redactor
 from hypervisor.system.text import one_line
 
 _SECONDS = 300.0
+_LARGEST = 16 << 20
 # So many that can't be judged in a row are the judge's fault, and cost only time.
 _IN_A_ROW = 3
 
@@ -98,6 +99,7 @@ def _ask(report: Reviewed, text: str, asked: Judge, place: Place) -> Judged:
             env=start.environment,
             seconds=_SECONDS,
             input=start.stdin.encode("utf-8", "replace"),
+            most=_LARGEST,
         )
         out, err = (one.decode("utf-8", "replace") for one in told)
         return Judged(report, verdict(asked.read(place, processes.Said(code, out, err))), "")

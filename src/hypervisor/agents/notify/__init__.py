@@ -10,7 +10,6 @@ from hypervisor.config import notify as config
 from hypervisor.config.caller import around
 from hypervisor.ledger import Ledger, budget
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.spans import span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from hypervisor.ledger.options import Queue
 
 SECONDS = 10.0
+_LARGEST = 1 << 20
 
 
 class Lost(Exception):
@@ -92,10 +92,10 @@ def _run(words: tuple[str, ...], data: bytes) -> None:
 
     try:
         code, _, _ = processes.run(
-            words, cwd="/", env=os.environ, seconds=SECONDS, input=data, apart=True
+            words, cwd="/", env=os.environ, seconds=SECONDS, input=data, apart=True, most=_LARGEST
         )
-    except processes.Overtime:
-        raise Lost(f"the command took longer than {span(SECONDS)}") from None
+    except processes.Overtime as error:
+        raise Lost(f"the command was ended: {error}") from None
     except OSError as error:
         raise Lost(f"the command can't be started: {error.strerror}") from None
     if code:

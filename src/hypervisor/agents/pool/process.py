@@ -19,6 +19,8 @@ from hypervisor.system.folder import Folder
 from hypervisor.system.redact import Redactor
 
 _CHUNK = 1 << 16
+# More than the largest pipe holds, in chunks.
+_MOST_LEFT = 32
 _LONGEST_LINE = 1 << 20
 _PATIENCE = 2.0
 
@@ -95,25 +97,25 @@ class Process:
                     continue
 
     def read(self, name: str, selector: selectors.BaseSelector | None = None) -> None:
-        """Take in what is there to read on one of the pipes."""
+        """Take in a chunk of what is there to read on one of the pipes, and no more: there may be
+        no end to it, and others wait."""
         pipe = self._pipes.get(name)
         if pipe is None:
             return
-        while True:
-            try:
-                chunk = os.read(pipe.fileno(), _CHUNK)
-            except BlockingIOError:
-                return
-            except OSError:
-                chunk = b""
-            if not chunk:
-                if selector is not None:
-                    selector.unregister(pipe)
-                self._take(name, b"", last=True)
-                del self._pipes[name]
-                pipe.close()
-                return
+        try:
+            chunk = os.read(pipe.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if chunk:
             self._take(name, chunk)
+            return
+        if selector is not None:
+            selector.unregister(pipe)
+        self._take(name, b"", last=True)
+        del self._pipes[name]
+        pipe.close()
 
     def _take(self, name: str, chunk: bytes, *, last: bool = False) -> None:
         if name == "out":
@@ -153,7 +155,8 @@ class Process:
         """
         until = time.monotonic() + _PATIENCE
         while not self.has_ended() and time.monotonic() < until:
-            self._drain()
+            for name in list(self._pipes):
+                self.read(name)
             time.sleep(0.01)
         # What it left running goes with it; nobody else can have its number yet.
         if self.has_ended():
@@ -173,8 +176,10 @@ class Process:
         return code
 
     def _drain(self) -> None:
-        for name in list(self._pipes):
-            self.read(name)
+        """Take in what those that have ended have left in the pipes; whoever writes on is left."""
+        for _ in range(_MOST_LEFT):
+            for name in list(self._pipes):
+                self.read(name)
 
     def _close_logs(self) -> None:
         self._log.close()
