@@ -50,7 +50,8 @@ def test_calls_that_change_nothing_end_in_the_guard_and_are_counted_all_the_same
 ) -> None:
     recorder, log = Recorder(tmp_path / "recorder"), tmp_path / "started"
     (path,) = lay_out(workspace.project / "tasks", 1)
-    model.main = fan_out("q", "tasks --item-calls 5 --max-attempts 1", 1)
+    (workspace.project / "hypervisor.toml").write_text("limits.max_attempts = 1\n")
+    model.main = fan_out("q", "tasks --item-calls 5", 1)
     model.worker = reader("q", path)
     run = workspace.run(
         "/hypervisor tasks",

@@ -143,6 +143,7 @@ def use(ledger: Ledger) -> None:
         ledger.queues.counts(number),
         ledger.queues.drained("q"),
         ledger.items.all_open(),
+        ledger.items.is_open("q", "a"),
         ledger.items.open_files(),
         ledger.items.in_hand(["f"]),
     )

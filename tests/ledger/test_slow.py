@@ -47,7 +47,7 @@ def test_a_lease_that_runs_out_is_no_death_and_has_a_limit_and_words_of_its_own(
     assert (row.state, row.lost, row.deaths, row.attempts) == ("failed", 3, 0, 0)
     assert row.cause == (
         "3 workers fell silent for longer than their lease; the last: its lease ran out without a "
-        "word"
+        "heartbeat"
     )
 
 

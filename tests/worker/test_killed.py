@@ -288,7 +288,7 @@ def test_an_item_that_kills_every_worker_fails_with_the_cause_in_ledger_and_file
     assert states(project) == {"poison": "failed", "safe": "ready"}
     cause = (
         "3 workers fell silent for longer than their lease; the last: its lease ran out without a "
-        "word"
+        "heartbeat"
     )
     told = run_hypervisor("summary", "q").stdout
     assert f"failed (1):\n  poison “Task poison”: {cause}\n" in told

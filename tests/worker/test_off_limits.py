@@ -242,7 +242,7 @@ def test_where_it_cannot_be_told_who_did_it_the_queue_is_paused_and_nobody_is_ch
     first, second = take(repository), take(repository)
     append(".vscode/tasks.json")(repository)
     for claim in (first, second):
-        with pytest.raises(NotOwner, match="can't be told by whom") as refused:
+        with pytest.raises(NotOwner, match="nobody knows who changed it") as refused:
             done(repository, claim)
         assert ".vscode/tasks.json" in refused.value.message
     counts, state, reason = standing(repository)

@@ -115,7 +115,7 @@ def test_an_update_touches_its_keys_and_nothing_else(write: Write, serve: Serve)
     server.ok("update_task", id="t-1", tags="", depends_on="a, [[b|B]]", order=3)
     text = path.read_text()
     assert "tags" not in text and "depends_on: [a, b]\n" in text and "order: 3\n" in text
-    for wrong in ({"status": "shipped"}, {"type": "wish"}, {"order": "x"}, {"title": ""}):
+    for wrong in ({"status": "wished"}, {"type": "wish"}, {"order": "x"}, {"title": ""}):
         server.refused("update_task", id="t-1", **wrong)
     assert "complete_task" in server.refused("update_task", id="t-1", status="done")
     assert path.read_text() == text
@@ -161,7 +161,7 @@ def test_a_new_task_gets_a_file_of_its_own_in_the_layout_of_its_like(
         {"task_title": " "},
         {"task_title": "x", "project": "../out"},
         {"task_title": "x", "type": "wish"},
-        {"task_title": "x", "status": "shipped"},
+        {"task_title": "x", "status": "wished"},
     ):
         server.refused("create_task", **wrong)
     assert len(list(root.rglob("*.md"))) == 2

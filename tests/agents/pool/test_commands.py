@@ -118,11 +118,11 @@ def test_hostile_ids_titles_and_columns_run_nothing_and_arrive_as_they_are(
         'python3 -c "import json, os, sys; print(json.dumps([sys.argv[1:], '
         "os.environ['HYPERVISOR_ID'], os.environ['HYPERVISOR_DATA']]))\" \"$@\" >>../seen",
     )
-    ran = run_hypervisor(*WORK, "--", show, "[{id}]", "{name}{n}", "{{id}}", "{ id }")
+    ran = run_hypervisor(*WORK, "--", show, "[{id}]", "{name}{n}", "{{id}}", "{ print }")
     assert ran.returncode == 0, ran.stderr + ran.stdout
     seen = [json.loads(line) for line in lines(project.parent / "seen")]
     for row, (words, item, data) in zip(rows, seen, strict=True):
-        assert words == [f"[{row['id']}]", f"{row['name']}{row['n']}", "{id}", "{ id }"]
+        assert words == [f"[{row['id']}]", f"{row['name']}{row['n']}", "{id}", "{ print }"]
         assert item == row["id"]
         assert json.loads(data)["name"] == row["name"]
     assert not list(project.parent.rglob("pwned"))
