@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 _ID_KEYS = ("id", "task_id", "permalink")
 _ALIAS_KEYS = ("alias", "aliases", "permalink", "task_id")
-# What says that a task is finished, whatever its status.
-_FLAGS = ("done", "completed")
-# What says how a task stands that is ready by its status.
-_SAYS = {"blocked": "blocked", "draft": "draft"}
+# What says how a task stands that is ready by its status, the first of them that is true.
+_SAYS = {"done": "done", "completed": "done", "draft": "draft", "blocked": "blocked"}
 # As `folded` returns them; `every` and the like hold too many other things.
 _RECURRENCE = frozenset(
     ("recurrence", "recurring", "recur", "rrule", "rec", "recurrencerule", "repeat", "repeats",
@@ -100,9 +98,10 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     A task has a status, or a known type. A template has neither a title nor a state yet, and a
     page's status is that of the page.
     """
-    if not document.keys:
+    written = document.keys
+    if not written:
         return None
-    family = family_of(document.keys, settings, document.path, format)
+    family = family_of(written, settings, document.path, format)
     if family.kind is not None and not family.kind.is_task(document, family):
         return None
     keys = _as_spelt(family.fields, document)
@@ -130,7 +129,7 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
             warnings.append(f"{status_key} is not a word")
     known_type = kind is not None and kind.lower() in settings.task_types
     # An empty status is one that is still to come.
-    empty = status_key in document.keys and bool(title and raw(keys["id"]))
+    empty = status_key in written and bool(title and raw(keys["id"]))
     always = family.kind is not None and family.kind.always
     if not (status or odd_status or known_type or empty or always):
         return None
@@ -143,13 +142,11 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     if _is_template(document, title, task_id):
         return None
     state = "unknown" if odd_status else _state(family, settings, status, task_id)
-    flag = next((key for key in _FLAGS if document.value(key) is True), None)
-    if flag is not None and state == "ready":
-        state, status = "done", f"{flag}: true"
-    elif state == "ready":
+    if state == "ready":
         for key, said in _SAYS.items():
-            if document.value(key) is True:
+            if key in written and document.value(key) is True:
                 state, status = said, f"{key}: true"
+                break
     assignees = _words(document, keys["assignee"], warnings, scalar_is_usual=True)
     told = dependencies(document, keys["depends_on"], settings.ignore_keys)
     task = Task(
@@ -172,7 +169,7 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
         blocks=told.blocks,
         may_wait=told.may,
         unread=told.unread,
-        recurs=any(_recurs(document, key) for key in document.keys),
+        recurs=any(_recurs(document, key) for key in written if key[:1] in ("r", "R")),
         family=family,
         warnings=[*warnings, *told.remarks],
     )
@@ -249,7 +246,7 @@ def _is_template(document: Document, title: str, task_id: str | None) -> bool:
 
 def _recurs(document: Document, key: str) -> bool:
     """True if a key says that its task comes again."""
-    if key[:1] not in ("r", "R") or folded(key) not in _RECURRENCE:
+    if folded(key) not in _RECURRENCE:
         return False
     raw = document.raw_text(key)
     return raw.strip().casefold() not in _NEVER if raw is not None else bool(document.value(key))
