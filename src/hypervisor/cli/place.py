@@ -3,8 +3,6 @@ worker in a submodule is, may mean what a root further outward has."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from hypervisor.config.roots import find_root, roots_in_use
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.system.errors import HypervisorError, UsageError
@@ -12,19 +10,25 @@ from hypervisor.system.text import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
-@contextmanager
-def ledger_at(root: str, *, look: bool = False) -> Iterator[Ledger | None]:
-    """Open the ledger of `root`, as `Ledger.open` does; None where there is none."""
-    try:
-        opened = Ledger.open(root, look=look)
-    except NoLedger:
-        yield None
-        return
-    with opened:
-        yield opened
+class ledger_at:
+    """The ledger of `root`, opened as `Ledger.open` does in a `with`; None where there is none."""
+
+    # The library's decorator loads more than most verbs need.
+    def __init__(self, root: str, *, look: bool = False) -> None:
+        try:
+            self._opened: Ledger | None = Ledger.open(root, look=look)
+        except NoLedger:
+            self._opened = None
+
+    def __enter__(self) -> Ledger | None:
+        return self._opened
+
+    def __exit__(self, *_: object) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
 
 def root_of_queue(name: str | None) -> str:

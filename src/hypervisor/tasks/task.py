@@ -43,6 +43,7 @@ _FOLDED_PAGES = frozenset(map(folded, _PAGES))
 _SAFE = ("todo", "to do", "to-do")
 # What a template has where a task has a title.
 _PLACEHOLDER = late(r"\{\{|<%|\{%|<[\w ]+>$|%\w+%$|\$\{?\w+\}?$|\[(?:task )?(?:title|name)\]$")
+_OPENS = ("{", "<", "%", "$", "[")
 _TEMPLATE = late(
     r"(?i)[\W\d_]*(?:(?:bug|epic|feature|issue|note|story|task|todo)[-_. ]+)?template"
     r"(?:[-_. ]+(?:bug|epic|feature|issue|note|story|task|todo))?\.md"
@@ -237,7 +238,7 @@ def _as_spelt(fields: Mapping[str, str], document: Document) -> Mapping[str, str
 def _is_template(document: Document, title: str, task_id: str | None) -> bool:
     name = os.path.basename(document.path) if "emplate" in document.path.lower() else ""
     return (
-        _PLACEHOLDER.match(title) is not None
+        (title.startswith(_OPENS) and _PLACEHOLDER.match(title) is not None)
         or (task_id or "").startswith(("{{", "<%"))
         or document.value("template") is True
         or (name != "" and _TEMPLATE.fullmatch(name) is not None)
