@@ -60,8 +60,8 @@ class Normal(Ledger):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         write = store.write
-        # Of this one store: a class of its own would have to be known to `Ledger`.
-        store.write = lambda durable=False: write(False)  # type: ignore[method-assign]
+        # A class of its own would have to be known to `Ledger`.
+        store.write = lambda durable=False: write(False)  # type: ignore[method-assign] (this one)
 
 
 # -- contenders: fill(folder, count) makes a queue; work(folder, batch) yields ids as they end --

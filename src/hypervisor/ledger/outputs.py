@@ -54,33 +54,28 @@ class Outputs(Part):
 
     def accepted_answers(self, queues: Sequence[int]) -> Iterator[str]:
         """Yield the answers (JSON) that were accepted in some generations."""
-        marks = ", ".join("?" * len(queues))
-        rows = self._store.rows(
-            "select c.answer from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and c.answer is not null and {ACCEPTED}",
-            queues,
-        )
-        return (answer for (answer,) in rows)
+        where = f"c.answer is not null and {ACCEPTED}"
+        return self._each("c.answer", "item i join claim c on c.no = i.claim", queues, where)
 
     def payloads(self, queues: Sequence[int]) -> Iterator[str | None]:
         """Yield the row of a source, as JSON, that each item of some generations was made from;
         None for a file or a part of one."""
-        marks = ", ".join("?" * len(queues))
-        rows = self._store.rows(
-            f"select {_ROW} from item i where i.queue in ({marks}) order by i.no",
-            queues,
-        )
-        return (payload for (payload,) in rows)
+        return self._each(_ROW, "item i", queues)
 
     def kept_by_checks(self, queues: Sequence[int]) -> Iterator[str]:
         """Yield the reports (JSON) of some generations that keep what checks have said."""
+        where = f"{_CHECKED} and {ACCEPTED}"
+        return self._each("c.report", "item i join claim c on c.no = i.claim", queues, where)
+
+    def _each(
+        self, column: str, tables: str, queues: Sequence[int], where: str = "1 = 1"
+    ) -> Iterator[str]:
         marks = ", ".join("?" * len(queues))
         rows = self._store.rows(
-            "select c.report from item i join claim c on c.no = i.claim "
-            f"where i.queue in ({marks}) and {_CHECKED} and {ACCEPTED} order by i.no",
+            f"select {column} from {tables} where i.queue in ({marks}) and {where} order by i.no",
             queues,
         )
-        return (report for (report,) in rows)
+        return (value for (value,) in rows)
 
     def used(self, queues: Sequence[int]) -> dict[int, tuple[int, float | None]]:
         """Return the tokens of the items of some generations, where they are known, and the dollars
