@@ -38,6 +38,8 @@ _PAGES = frozenset(
      "meeting", "meeting note", "meeting notes", "milestone", "moc", "note", "notes", "page",
      "person", "prd", "reference", "rfc", "skill", "spec", "specification", "template", "zettel")
 )  # fmt: skip
+# Types of tasks that others are parts of.
+CONTAINERS = frozenset({"epic", "project", "goal"})
 _FOLDED_PAGES = frozenset(map(folded, _PAGES))
 # What is ready, wherever it is said.
 _SAFE = ("todo", "to do", "to-do")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hypervisor.tasks.task import CONTAINERS
 from hypervisor.triage.words import Words
 
 BLOCKED_HUMAN = "blocked-human"
@@ -14,7 +15,6 @@ MULTI_STEP = "multi-step"
 REQUIRES_JUDGEMENT = "requires-judgment"
 
 _HUMAN_TAGS = frozenset({"peer_review", "vote", "human-required", "needs-review"})
-_CONTAINERS = frozenset({"epic", "project", "goal"})
 _HUMAN = re.compile(r"\b(review|vote|meeting|respond|approve|finance|policy|decide)\b", re.I)
 _CHOICE = re.compile(r"\b(decide|choose|which)\b", re.I)
 _SMALL = re.compile(r"\b(rename|remove|delete|move|update config)\b", re.I)
@@ -40,7 +40,7 @@ def classify(words: Words, type_: str, tags: list[str], children: bool | None) -
     human = _HUMAN.search(words.text)
     choice = _CHOICE.search(words.text)
     small = _SMALL.search(words.title)
-    container = type_ in _CONTAINERS
+    container = type_ in CONTAINERS
     path = _PATH.search(words.text)
     if type_ == "learn":
         return Verdict(BLOCKED_HUMAN, "type learn")

@@ -13,6 +13,7 @@ from hypervisor.intake.preflight.names import Named, Names
 from hypervisor.intake.preflight.rules import Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
+from hypervisor.tasks.task import CONTAINERS
 
 T = TypeVar("T")
 
@@ -79,7 +80,6 @@ def find_circle(group: list[T], waits_for: Mapping[int, list[T]]) -> list[T]:
     return nodes[nodes.index(at) :]
 
 
-CONTAINERS = frozenset({"epic", "project", "goal"})
 BEHIND = "waits_in_batch"
 AMBIGUOUS = "ambiguous"
 _CLOSED = ("done", "cancelled")
