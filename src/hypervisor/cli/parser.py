@@ -69,8 +69,10 @@ class Parser(argparse.ArgumentParser):
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
-            near = difflib.get_close_matches(name, offered, 1)
-            return f"no option {name}", f"did you mean {near[0]}?" if near else ""
+            # Without the dashes, which all have in common.
+            words = {one.lstrip("-"): one for one in offered}
+            near = difflib.get_close_matches(name.lstrip("-"), words, 1)
+            return f"no option {name}", f"did you mean {words[near[0]]}?" if near else ""
         return None
 
     def _is_glued(self, name: str) -> bool:

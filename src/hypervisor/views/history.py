@@ -102,7 +102,8 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     place = ""
     if row.id in ready:
         number = ready.index(row.id)
-        place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
+        before = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
+        place = before if number else " and comes next"
     earlier = f"it was tried before: “{prose(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.checkout import top_of
-from hypervisor.system.digests import digest_of
+from hypervisor.system.digests import digest_of, sha256
 from hypervisor.system.git import Git
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import shell
@@ -57,7 +57,9 @@ class WhatStays:
                 command = self._against(row.path)
                 file = os.path.join(ledger.root, row.path)
                 if command is not None and digest_of(file) not in (None, opened):
-                    self.edits.append(Stays(row.id, row.path, command))
+                    # The commit may not have the task, or not as it was: a person's words would go.
+                    kept = self._committed(row.path) == opened
+                    self.edits.append(Stays(row.id, row.path, command if kept else None))
 
     def _commit(self, ledger: Ledger, row: Result, commit: str) -> Stays:
         claim = ledger.queries.claim_of(row.token or "")
@@ -72,6 +74,12 @@ class WhatStays:
         if claim is not None and claim.branch and self._git.at_ref(f"refs/heads/{claim.branch}"):
             return Stays(row.id, commit, f"git branch -D {shell(claim.branch)}")
         return Stays(row.id, commit, None)
+
+    def _committed(self, path: str) -> str | None:
+        """Return the SHA-256 of a file as a checkout would write it; None for one git lacks."""
+        assert self._git is not None
+        code, told, _ = self._git.run("cat-file", "--filters", f"HEAD:./{path}")
+        return None if code else sha256(os.fsencode(told))
 
     def _against(self, path: str) -> str | None:
         """Return what takes back what is not committed of a file; None where nothing does."""
