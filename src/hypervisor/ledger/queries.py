@@ -246,6 +246,13 @@ class Queries(Part):
             (*queues, number),
         )
 
+    def asked(self, queue: int) -> list[str]:
+        """Return what a generation was filled from, as the user named it each time, in order."""
+        rows = self._store.rows(
+            "select detail from event where queue = ? and kind = 'asked' order by no", (queue,)
+        )
+        return [detail for (detail,) in rows]
+
     def claims_after(self, queues: Sequence[int], number: int) -> list[ClaimRow]:
         """Return the claims in these queues whose number is above `number`, in order."""
         marks = ", ".join("?" * len(queues))
