@@ -45,9 +45,14 @@ _NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
+# The row that was asked about last: each is asked about eight times in a row.
+_last: tuple[Row, _Columns] | None = None
 
 
 def _columns(row: Row) -> _Columns:
+    global _last
+    if _last is not None and _last[0] is row:
+        return _last[1]
     keys = (*row,)
     found = _known.get(keys)
     if found is None:
@@ -65,6 +70,7 @@ def _columns(row: Row) -> _Columns:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[keys] = found
+    _last = (row, found)
     return found
 
 
