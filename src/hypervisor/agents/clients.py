@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
     from hypervisor.agents.notice import Notice
-    from hypervisor.agents.transcripts import Failure, Usage
+    from hypervisor.agents.usage import Failure, Usage
 
 # What people call it on the command line -> its package.
 CLIENTS = {

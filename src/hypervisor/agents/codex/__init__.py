@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hypervisor.agents.client import Headless, Judge
     from hypervisor.agents.doctor.finding import Finding
-    from hypervisor.agents.transcripts import Usage
+    from hypervisor.agents.usage import Usage
 
 
 class CodexCLI(Client):
