@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hypervisor.agents.client import Headless, Judge
-    from hypervisor.agents.doctor.finding import Finding
+    from hypervisor.agents.finding import Finding
     from hypervisor.agents.usage import Usage
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
