@@ -139,7 +139,7 @@ def test_the_job_of_ci_fails_where_a_task_is_blocked_and_ends_where_none_is_read
     ended = []
     for step in steps:
         opened = ended and (tmp_path / "outputs").read_text() == "code=0\n"
-        assert ("steps.open.outputs.code == 0" in step.get("if", "")) == bool(ended)
+        assert ("steps.open.outputs.code == '0'" in step.get("if", "")) == bool(ended)
         if ended and not opened:
             continue
         run = step["run"].replace("--agent claude --workers 2", "--agent command -- ./work.sh")
