@@ -132,7 +132,11 @@ def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
         ("work nowhere tasks -- true", 2, "no queue was opened"),
         ("work empty -- true", 3, "empty holds nothing"),
         ("work other -- missing-command", 1, "missing-command"),
-        ("work odd -- true", 3, "no queue was opened: 1 held"),
+        (
+            "work odd -- true",
+            3,
+            "no queue was opened: 1 held\nhint: fix what is listed, then run the same command",
+        ),
         ("work - -- true", 2, "add --queue NAME"),
         ("work tasks", 2, "add -- COMMAND {path}, or --agent NAME"),
         ("work -- true", 2, "name a queue"),

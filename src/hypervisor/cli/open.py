@@ -325,7 +325,9 @@ def _not_opened(
         # Why was told as an error.
         note(what)
         return 1
-    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    mends = counts["held"] or counts["broken"]
+    hint = "fix what is listed, then run the same command" if mends else "hypervisor help formats"
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}", hint)
     return 3
 
 
@@ -431,7 +433,7 @@ def _tell_done(args: argparse.Namespace, number: int, again: str) -> None:
     print(f"nothing to do: {which} done already")
     if not caller.around():
         look = f"hypervisor results {args.queue}   (to do it again: {again})"
-        options.tell(f"next: {look}" if again else "to do one again, set its status back to open")
+        options.tell(f"next: {look}" if again else "to do one again, reopen it where it is kept")
 
 
 def _change(column: str, before: float | None, now: float | None) -> str:

@@ -80,7 +80,8 @@ def tell_stays(stays: WhatStays, before: str = "") -> None:
     lines = [_shown("commit ", one) for one in stays.commits]
     lines += [_shown("", one) for one in stays.files]
     lines += [_shown("what its worker changed in ", one) for one in stays.edits]
-    end = ", the newest first:" if lines else " (git diff, git log)"
+    end = " (git diff, git log)" if stays.in_git else ""
+    end = ", the newest first:" if lines else end
     print(f"{before}what workers changed stays{end}")
     _list(lines)
 

@@ -33,12 +33,14 @@ class Stays(NamedTuple):
 class WhatStays:
     """What the workers of a queue, or of one item of it, are known to have left: `commits`, merges
     among them, the newest first; `files` that they told of, and of which we have edited none; and
-    task files of `ours` with `edits` of theirs in them, ticked boxes for instance."""
+    task files of `ours` with `edits` of theirs in them, ticked boxes for instance. Outside of git
+    (`in_git`) no command is known against any of it."""
 
     def __init__(
         self, ledger: Ledger, queue: str, item_id: str | None, ours: Collection[str]
     ) -> None:
-        self._git = Git(ledger.root) if top_of(ledger.root) is not None else None
+        self.in_git = top_of(ledger.root) is not None
+        self._git = Git(ledger.root) if self.in_git else None
         self._looks = _LOOKED_AT
         self.commits: list[Stays] = []
         self.files: list[Stays] = []

@@ -131,15 +131,16 @@ class Rows(Format):
         )
 
     def title(self, row: Row) -> str:
-        """Return the first line of what says what the item is, else of the longest text, "" for
-        none: an id made of a row's content tells nobody which row it is."""
+        """Return the first line of what says what the item is, else of each text with a letter, ""
+        for none: an id made of a row's content tells nobody which row it is."""
         columns = _columns(row)
         for key in columns.titles:
             told = row[key]
             if isinstance(told, str) and (told := told.strip()):
                 return told.split("\n", 1)[0]
         texts = [told for key, told in row.items() if key != columns.name and type(told) is str]
-        return max(texts, key=len, default="").strip().split("\n", 1)[0][:_LONGEST]
+        firsts = [told.strip().split("\n", 1)[0] for told in texts]
+        return ", ".join(one for one in firsts if any(map(str.isalpha, one)))[:_LONGEST]
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
