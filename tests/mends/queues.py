@@ -106,6 +106,13 @@ def unmerged(*verbs: str) -> Callable[[Shop], str]:
     return told
 
 
+def boxes(shop: Shop) -> str:
+    """An item is asked for by a file that holds two."""
+    (shop.root / "todo.md").write_text("- [ ] Buy soil\n- [ ] Sow\n")
+    shop.says("open", "q", "todo.md")
+    return shop.says("show", "todo.md")
+
+
 def conflicting(shop: Shop) -> str:
     """A branch is set aside, since it does not go together with what was committed meanwhile;
     somebody merges it by hand."""
@@ -324,6 +331,12 @@ CASES = [
         becomes("ready"),
     ),
     Case("views/history.py: hypervisor status", after("show nothing"), prints("q: open")),
+    Case(
+        "views/history.py: hypervisor show {}",
+        lambda s: after()(s) + s.says("show", f"{A}x"),
+        prints(f"item {A}"),
+    ),
+    Case("views/history.py: hypervisor show {}", boxes, prints("item todo.md#Buy soil")),
     Case("ledger/budget.py: hypervisor resume {}", after("pause q", "wait q"), hands_out),
     Case(
         "views/news.py: hypervisor open {} --where all",

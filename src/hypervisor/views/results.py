@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
+from typing import TypedDict
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Answer
@@ -38,6 +39,11 @@ Values = dict[str, object]
 Path = tuple[str, ...]
 _ANSWER: Path = ("answer",)
 _CHECK: Path = ("check",)
+
+
+class _Report(TypedDict, total=False):
+    summary: str
+    checks: Values
 
 
 class Results:
@@ -69,13 +75,14 @@ class Results:
             odd = [item.no for item in block if item.state != "done"]
             ended = {one.no: self._tell(one, None) for one in self._ledger.queries.results_of(odd)}
             told: list[tuple[Answer, Values, tuple[object, ...]]] = []
-            for item in block:
+            reports: list[_Report | None] = loads(_array(item.report for item in block))
+            for item, brought in zip(block, reports, strict=True):
                 how = _DONE if item.state == "done" else ended.get(item.no)
                 if how is None:
                     # Its generation was deleted just now.
                     continue
                 tokens, usd = used.get(item.no, (None, None))
-                report = loads(item.report) if item.report else {}
+                report = brought or _Report()
                 ours = (
                     how["status"],
                     item.proof,
@@ -89,7 +96,8 @@ class Results:
                     _moment(item.ended_at),
                     report.get("summary") if how is _DONE else None,
                 )
-                told.append((item, report.get("checks", {}) if item.proof else {}, ours))
+                checks = report.get("checks") if item.proof else None
+                told.append((item, checks or {}, ours))
             yield told
 
     def jsonl(self) -> Iterator[str]:

@@ -130,3 +130,15 @@ def test_titles_stand_beside_ids_and_workers_are_shown_by_what_tells_them_apart(
         assert len({line.split()[0] for line in shown}) == 12
         assert all("t-1  Rename" in line for line in shown)
     assert "t-1  Rename the parser  " in shown[0]
+
+
+def test_a_fast_pace_is_a_plain_number_and_bars_stand_apart_and_below_each_other() -> None:
+    view = View("/r")
+    view.queues = [
+        queue("a", counts=dict.fromkeys(STATES, 1), per_minute=2054.36),
+        queue("b", counts=dict.fromkeys(STATES, 1), state="cancelled"),
+    ]
+    first, pace, *rest = lines(view, 100, 20)[1:]
+    assert "2,054/min" in pace
+    [other] = [line for line in rest if "cancelled" in line]
+    assert other[first.index("█") - 1 :].startswith(" █")

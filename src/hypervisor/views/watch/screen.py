@@ -119,12 +119,13 @@ def _problems(view: View, width: int) -> list[Text]:
 def _queue(view: View, one: Status, width: int, plain: bool) -> list[Text]:
     longest = max(cell_len(one_line(other["queue"], 30)) for other in view.queues)
     name = set_cell_size(one_line(one["queue"], 30), min(longest, max(8, width // 4)))
+    state = max(8, *(len(other["state"]) for other in view.queues)) + 1
     total = one["total"]
     ended = total - sum(one["counts"][state] for state in OPEN_STATES)
     share = f"  {100 * ended // total if total else 100:>3}% {ended:,}/{total:,}"
     head = Text.assemble("  ", (name, "bold"), " ")
     if width > _NARROW or one["state"] != "open":
-        head.append(set_cell_size(one["state"], 9), _STATE.get(one["state"], "red"))
+        head.append(set_cell_size(one["state"], state), _STATE.get(one["state"], "red"))
     room = min(_LONGEST_BAR, width - head.cell_len - cell_len(share) - 1)
     if room >= _SHORTEST_BAR:
         head.append_text(_bar(one, room, plain))
@@ -178,7 +179,8 @@ def _counts(one: Status, width: int) -> list[Text]:
     lines, line = [], Text("   ")
     words = []
     if one["per_minute"]:
-        words.append((f" {one['per_minute']:.3g}/min", "bold"))
+        pace = one["per_minute"]
+        words.append((f" {f'{pace:.3g}' if pace < 100 else f'{pace:,.0f}'}/min", "bold"))
     if one["eta_seconds"] is not None:
         words.append((f" {span(one['eta_seconds'])} left", "bold"))
     for name, number, _, style in _parts(one):
