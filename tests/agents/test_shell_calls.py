@@ -250,6 +250,34 @@ def test_what_bash_would_run_is_found_or_told_as_unreadable(
 @pytest.mark.parametrize(
     "line",
     [
+        "hypervisor next q \r#;RUN",
+        "hypervisor done t --summary - <<'E'\nE)\nhypervisor done t --summary 'a\nE\nRUN\n#'\n",
+        "hypervisor done t --summary - <<''\n)\nhypervisor done t --summary 'a\n\nRUN\n#'\n",
+        "hypervisor done t --summary - <<E\nE\\\n\nRUN\nE\n",
+        "hypervisor done t --summary - <<E\nx\\\nE\nhypervisor done t --summary 'a\nE\nRUN\n#'\n",
+        'hypervisor done t --summary - <<"E\\\nF"\nEF\nRUN\n',
+        "hypervisor done t --summary - <<E\r\nE\r\nRUN\n",
+        "hypervisor next q; RUN",
+    ],
+)
+def test_a_line_in_which_a_shell_would_run_anything_else_is_not_ours_alone(
+    line: str, tmp_path: Path
+) -> None:
+    for name in ("hypervisor", "RUN"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n: >{tmp_path}/ran-$(basename $0)\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", line], env=env, stdin=subprocess.DEVNULL, capture_output=True)
+    assert (tmp_path / "ran-RUN").exists() and only_calls(line) is None
+
+
+def test_a_text_that_ends_elsewhere_in_another_shell_is_no_part_of_a_call() -> None:
+    assert only_calls("hypervisor done t --summary - <<'E\nF'\nE\nF\nRUN\n") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         "hypervisor next q",
         "hypervisor done 1-abcd --next --summary x",
         "hypervisor ./next",

@@ -59,6 +59,7 @@ class Reader:
         self.texts: list[str] = []
         self.replaced = False
         self._bodies: list[tuple[str, bool, bool]] = []
+        self._substituted = 0
 
     def read(self, end: str) -> None:
         """Read up to `end`, a closing bracket, or all. Raises Unreadable."""
@@ -71,7 +72,7 @@ class Reader:
                 # The pattern of a case ends so, too.
                 if end and not part.cases:
                     return
-            elif char in " \t\r":
+            elif char in " \t":
                 part.end_word()
                 self.at += 1
             elif char in ";&|\n":
@@ -98,7 +99,10 @@ class Reader:
         return [words for words in map(_stripped, self.found) if words]
 
     def here(self, delimiter: str, quoted: bool, tabs: bool) -> None:
-        """Note that the text up to a line `delimiter` begins with the next line."""
+        """Note that the text up to a line `delimiter` begins with the next line. Raises Unreadable
+        where shells don't agree on which line that is."""
+        if "\n" in delimiter:
+            raise Unreadable
         self._bodies.append((delimiter, quoted, tabs))
 
     def _take(self, inner: Reader) -> None:
@@ -123,17 +127,22 @@ class Reader:
                 self._body(*body)
 
     def _body(self, delimiter: str, quoted: bool, tabs: bool) -> None:
-        begin = self.at
+        begin, held = self.at, ""
         while True:
             stop = self.text.find("\n", self.at)
-            line = self.text[self.at : None if stop < 0 else stop]
+            line = held + self.text[self.at : None if stop < 0 else stop]
             last, self.at = self.at, len(self.text) if stop < 0 else stop + 1
+            if not quoted and stop >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
+                # Most shells take it as one line with the next, but not all as one that may end it.
+                held, self.replaced = line[:-1], True
+                continue
+            held = ""
             shown = line.lstrip("\t") if tabs else line
             if shown == delimiter:
                 break
-            if shown.startswith(f"{delimiter})"):
+            if self._substituted and shown.startswith(f"{delimiter})"):
                 # It ends with the substitution that it stands in.
-                self.at = last + len(line) - len(shown) + len(delimiter)
+                self.at = (len(self.text) if stop < 0 else stop) - len(shown) + len(delimiter)
                 break
             if stop < 0:
                 last = len(self.text)
@@ -151,7 +160,7 @@ class Reader:
         if sign[0].endswith("("):
             self.replaced = True
             part.add("", known=False)
-            self.read(")")
+            self._read_substitution()
             return
         part.redirect(sign[0])
 
@@ -190,7 +199,8 @@ class Reader:
                 return
             if char == "\\":
                 escaped = self.text[self.at + 1 : self.at + 2]
-                part.add(escaped if escaped in '$`"\\' else char + escaped)
+                if escaped != "\n":
+                    part.add(escaped if escaped in '$`"\\' else char + escaped)
                 self.at += 2
             elif char in "$`":
                 self._substitution(part)
@@ -199,6 +209,11 @@ class Reader:
                 self.at += 1
         if end:
             raise Unreadable
+
+    def _read_substitution(self) -> None:
+        self._substituted += 1
+        self.read(")")
+        self._substituted -= 1
 
     def _substitution(self, part: _Part) -> None:
         begin = self.at
@@ -217,7 +232,7 @@ class Reader:
             part.add(inner.text, known=False)
         elif sign == "$(":
             self.at += 2
-            self.read(")")
+            self._read_substitution()
         elif sign == "${":
             self.at += 2
             self._expand(_Part(self), "}")
