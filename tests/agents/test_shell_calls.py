@@ -83,6 +83,18 @@ THROUGH_OTHERS = [
     "cat >x.sh <<'E'\nhypervisor cancel q\nE\nsh x.sh",
     "env -S 'hypervisor cancel q'",
     "hypervisor next q | while read l; do hypervisor cancel q; done",
+    "GIT_EDITOR='hypervisor cancel q' git commit",
+    "PAGER='hypervisor cancel q' git log",
+    "git grep -O'hypervisor cancel q' x",
+    "git fetch --upload-pack='hypervisor cancel q' x",
+    "gh alias set x '!hypervisor cancel q'; gh x",
+    "ed <<'E'\n!hypervisor cancel q\nE",
+    "printf 'x:\\n\\thypervisor cancel q\\n' | make -f -",
+    "npm pkg set scripts.x='hypervisor cancel q' && npm run x",
+    "sqlite3 x <<'E'\n.shell hypervisor cancel q\nE",
+    "python3 - <<'E'\nimport os\nos.execlp('hypervisor', 'hypervisor', 'cancel', 'q')\nE",
+    "crontab - <<'E'\n* * * * * hypervisor cancel q\nE",
+    "printf '#!/bin/sh\\nhypervisor cancel q\\n' >x && chmod +x x && ./x",
 ]
 UNREADABLE = [
     "hypervisor $VERB q",
@@ -110,6 +122,7 @@ UNREADABLE = [
     "hypervisor${IFS}cancel${IFS}q",
     'eval "hypervisor${IFS}cancel"',
     "ln -s $(which hypervisor) y; ./y cancel q",
+    "hash -p /opt/bin/hypervisor y; y cancel q",
 ]
 NONE = [
     "echo plain",
@@ -133,6 +146,10 @@ NONE = [
     "f=$'a\\tb'; echo \"$f\"",
     "tar xf hypervisor-{a,b}.tgz",
     'echo "costs 5$" hypervisor',
+    "git log --grep='hypervisor cancel' --format='hypervisor cancel %h'",
+    "gh pr create --body 'hypervisor cancel ends a queue'",
+    "cat >notes.md <<'E'\nhypervisor cancel q ends it\nE\nls",
+    "M='a b' make -C src test && ls hypervisor",
 ]
 
 

@@ -98,6 +98,17 @@ class Reader:
         only order a script (`if`, `do` …)."""
         return [words for words in map(_stripped, self.found) if words]
 
+    def settings(self) -> list[str]:
+        """Return the assignments that hold for one command each, which may run what they name: an
+        editor, a pager."""
+        return [
+            word.text
+            for words in self.found
+            if (rest := _stripped(words))
+            for word in words[: -len(rest)]
+            if ASSIGNS.match(word.text)
+        ]
+
     def here(self, delimiter: str, quoted: bool, tabs: bool) -> None:
         """Note that the text up to a line `delimiter` begins with the next line. Raises Unreadable
         where shells don't agree on which line that is."""
