@@ -285,7 +285,8 @@ class _Part:
 
     def redirect(self, sign: str) -> None:
         """What comes next is a file, or the end of a text."""
-        if self.word is not None and self.word.text.isdigit() and not (self._quoted or self._target):
+        number = self.word is not None and self.word.text.isdigit()
+        if number and not (self._quoted or self._target):
             self.word = None
         self.end_word()
         self._target = sign
