@@ -274,6 +274,7 @@ def test_what_bash_would_run_is_found_or_told_as_unreadable(
         "hypervisor done t --summary - <<E\nx\\\nE\nhypervisor done t --summary 'a\nE\nRUN\n#'\n",
         'hypervisor done t --summary - <<"E\\\nF"\nEF\nRUN\n',
         "hypervisor done t --summary - <<E\r\nE\r\nRUN\n",
+        "hypervisor done t --summary - <<\\\n-E\nE\nRUN\n-E\n",
         "hypervisor next q; RUN",
     ],
 )

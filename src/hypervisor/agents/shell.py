@@ -168,6 +168,9 @@ class Reader:
         sign = _REDIRECTS.match(self.text, self.at)
         assert sign
         self.at = sign.end()
+        if self.text.startswith("\\\n", self.at):
+            # A shell reads on, and may find a longer sign.
+            raise Unreadable
         if sign[0].endswith("("):
             self.replaced = True
             part.add("", known=False)
