@@ -291,6 +291,7 @@ def test_a_line_in_which_a_shell_would_run_anything_else_is_not_ours_alone(
 
 def test_a_file_by_the_name_of_a_number_is_one() -> None:
     assert only_calls("hypervisor done t --summary - >\\1<<E\nE") is None
+    assert only_calls("hypervisor next q >>| head") is None
 
 
 def test_a_text_that_ends_elsewhere_in_another_shell_is_no_part_of_a_call() -> None:

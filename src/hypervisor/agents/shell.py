@@ -312,6 +312,8 @@ class _Part:
     def end_command(self) -> None:
         """The command is complete."""
         self.end_word()
+        # A sign without a file is the beginning of another one in some shell (`>>|`).
+        self._reader.replaced = self._reader.replaced or bool(self._target)
         if self._words:
             self._reader.found.append(self._words)
             named = self._words[0].text
