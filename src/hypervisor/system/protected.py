@@ -11,21 +11,19 @@ from hypervisor.system import clients
 # At any depth, since most of them are read from subfolders too; in any case, since some disks know
 # no difference. A folder stands for everything below it.
 FOLDERS = (
-    *clients.FOLDERS, ".agents", ".amazonq", ".augment", ".clinerules", ".continue", ".cursor",
-    ".devcontainer", ".factory", ".git", ".githooks", ".github/instructions", ".husky",
-    ".hypervisor", ".idea/runConfigurations", ".junie", ".kilocode", ".mise", ".opencode", ".qwen",
-    ".roo", ".run", ".trae", ".windsurf",
+    *clients.FOLDERS, ".agents", ".clinerules", ".continue", ".cursor", ".devcontainer", ".git",
+    ".githooks", ".github/instructions", ".husky", ".hypervisor", ".idea/runConfigurations",
+    ".junie", ".kilocode", ".mise", ".opencode", ".qwen", ".roo", ".windsurf",
 )  # fmt: skip
 FILES = (
-    *clients.FILES, "AGENT.md", "AGENTS.md", "AGENTS.override.md", "WARP.md", "hypervisor.toml",
-    "lefthook.yml", "mise.local.toml", "mise.toml", "opencode.json", "opencode.jsonc",
-    ".aider.conf.yml", ".cursorrules", ".devcontainer.json", ".dir-locals-2.el", ".dir-locals.el",
-    ".envrc", ".exrc", ".gdbinit", ".gitattributes", ".github/copilot-instructions.md",
-    ".gitmodules", ".goosehints", ".lefthook.yml", ".lldbinit", ".mcp.json", ".mise.local.toml",
-    ".mise.toml", ".npmrc", ".nvim.lua", ".nvimrc",
-    ".pnpmfile.cjs", ".pre-commit-config.yaml", ".roorules", ".vimrc", ".vscode/launch.json",
-    ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json", ".windsurfrules", ".yarnrc",
-    ".yarnrc.yml", ".zed/debug.json", ".zed/settings.json", ".zed/tasks.json",
+    *clients.FILES, "AGENTS.md", "AGENTS.override.md", "hypervisor.toml", "lefthook.yml",
+    "mise.local.toml", "mise.toml", "opencode.json", "opencode.jsonc", ".aider.conf.yml",
+    ".cursorrules", ".devcontainer.json", ".dir-locals-2.el", ".dir-locals.el", ".envrc", ".exrc",
+    ".gitattributes", ".github/copilot-instructions.md", ".gitmodules", ".goosehints",
+    ".lefthook.yml", ".mcp.json", ".mise.local.toml", ".mise.toml", ".npmrc", ".nvim.lua",
+    ".nvimrc", ".pnpmfile.cjs", ".pre-commit-config.yaml", ".roorules", ".vimrc",
+    ".vscode/launch.json", ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json",
+    ".windsurfrules", ".yarnrc", ".yarnrc.yml", ".zed/settings.json", ".zed/tasks.json",
 )  # fmt: skip
 # Each of these checkouts is looked at for itself.
 TREES = clients.TREES
