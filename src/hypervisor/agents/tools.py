@@ -7,7 +7,7 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.config import tools
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ AGENT = "hypervisor:worker-tools"
 COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
-_VERBS = frozenset(rights.WORKER_VERBS)
+_VERBS = frozenset(verbs.WORKER_VERBS)
 
 
 def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
