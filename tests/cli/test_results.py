@@ -105,6 +105,7 @@ def test_what_a_spreadsheet_would_run_is_quoted_and_counted_unless_raw(
     run: Run, project: Path
 ) -> None:
     texts = ["=cmd", "+1-x", "-x", "@a", "\tx", "-5", "+3.5e2", "-.5", "plain", "-inf"]
+    texts += ["\n=x", "\uff1dx"]
     rows = "".join(json.dumps({"id": str(n), "t": text}) + "\n" for n, text in enumerate(texts))
     (project / "r.jsonl").write_text(rows)
     opened(run, "r.jsonl", "--id", "id")
@@ -112,8 +113,9 @@ def test_what_a_spreadsheet_would_run_is_quoted_and_counted_unless_raw(
     shown = [row[1] for row in csv.reader(io.StringIO(ran.stdout))][1:]
     assert shown == [
         "'=cmd", "'+1-x", "'-x", "'@a", "'\tx", "-5", "+3.5e2", "-.5", "plain", "'-inf",
+        "'\n=x", "'\uff1dx",
     ]  # fmt: skip
-    assert "before 6 texts" in ran.stderr
+    assert "before 8 texts" in ran.stderr
     raw = run("results", "q", "--raw")
     assert [row[1] for row in csv.reader(io.StringIO(raw.stdout))][1:] == texts
     assert raw.stderr == ""

@@ -29,8 +29,8 @@ _OURS = (
     "report",
 )  # fmt: skip
 HEADS = tuple(f"hv.{name}" for name in _OURS)
-# What a spreadsheet takes for a formula, but for numbers.
-_ACTS = frozenset("=+-@\t\r")
+# What a spreadsheet takes for a formula, but for numbers; some take the wide forms too.
+_ACTS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _AT_ONCE = 100
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
