@@ -29,10 +29,24 @@ def test_it_names_the_column_of_the_rows_that_says_most(rows: Path, run: Run) ->
     assert run("open", "q", *words).stdout.endswith(f"next: hypervisor work q {end}")
 
 
+def test_status_names_it_as_long_as_nobody_is_at_work(rows: Path, run: Run) -> None:
+    words = ("rows.csv", "--instructions", "i.md")
+    run("open", "q", *words)
+    line = "next: hypervisor work q -- COMMAND {text}   (or --agent NAME)\n"
+    assert run("status").stdout.endswith(line)
+    assert "next:" not in run("-q", "status").stdout + run("status", "--json").stdout
+    (rows / "two.csv").write_text("text\nWhat is a claim?\n")
+    run("open", "other", "two.csv", *words[1:])
+    assert "next:" not in run("status").stdout, "it is not known which of the two is meant"
+    run("cancel", "other")
+    run("next", "q")
+    assert "next:" not in run("status").stdout
+
+
 def test_a_queue_goes_on_with_the_command_of_its_last_pool(rows: Path, run: Run) -> None:
     halted = run("work", "rows.csv", "--id", "id", "--halt", "1", "--", "sh", "fix me", "{text}")
     assert halted.returncode == 1
-    line = "hypervisor work --agent command --queue rows --halt 1 -- sh 'fix me' '{text}'"
+    line = "hypervisor work --queue rows --halt 1 -- sh 'fix me' '{text}'"
     assert run("resume", "rows").stdout.endswith(f"next: {line}\n")
     beside = run("resume", "rows", cwd=rows / ".hypervisor").stdout
     assert beside.endswith(f"next: cd {shlex.quote(str(rows))} && {line}\n")

@@ -7,6 +7,7 @@ import time
 from hypervisor.agents import reconcile
 from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
+from hypervisor.config import caller
 from hypervisor.config.caller import Caller
 from hypervisor.ledger import Ledger, proofs, usage
 from hypervisor.ledger.outcomes import AGAIN, AT_WORK, STANDING, UNTRIED
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         session = None if args.json else Caller().session
         unnoted, held_back = status.unnoted(ledger), status.held_back(ledger)
         news = _news(ledger, session) if session else None
+        idle = [one["queue"] for one in told if _is_idle(one)]
+        follows = options.next_of(ledger, idle[0]) if len(idle) == 1 and not args.json else ""
     if args.json:
         from hypervisor.system.quick_json import dumps
 
@@ -70,7 +73,16 @@ def run(args: argparse.Namespace) -> int:
         print(news)
     if session and (moved := _moved()):
         print(moved)
+    if follows and not caller.around():
+        options.tell(follows)
     return 0
+
+
+def _is_idle(one: Status) -> bool:
+    """True for a queue that waits for nothing but workers, and says nothing of that itself."""
+    at_work = one["workers"] or (one["detached"] and one["detached"]["alive"])
+    mends = any(problem["fix"] for problem in one["problems"])
+    return one["state"] == "open" and one["counts"]["ready"] > 0 and not (at_work or mends)
 
 
 def _news(ledger: Ledger, session: str) -> str | None:

@@ -362,6 +362,9 @@ def _given(args: argparse.Namespace) -> list[str]:
         value = getattr(args, action.dest, action.default)
         if not action.option_strings or value == action.default or action.dest == "detach":
             continue
+        if action.dest == "agent" and value == "command" and args.words:
+            # Who works goes without saying there.
+            continue
         for one in value if isinstance(value, list) else [value]:
             word = f"{one:g}" if isinstance(one, float) else str(one)
             line += [action.option_strings[0], *([] if one is True else [word])]

@@ -103,7 +103,7 @@ def test_once_a_detached_pool_was_killed_status_prints_the_command_that_goes_on(
     eventually(lambda: over(root), "it is gone")
     said = run_forked("status", "q").stdout
     assert "is gone: it was killed, or the machine was restarted" in said
-    given = "--agent command --queue q --max-minutes 9"
+    given = "--queue q --max-minutes 9"
     command = f"hypervisor work --detach {given} -- {work} '[redacted]'"
     assert command in said and key not in said
     assert command in run_forked("doctor").stdout
