@@ -172,6 +172,7 @@ def test_what_acts_on_a_queue_wants_its_name_and_says_it(run: Run, project: Path
     write_task(project, "a")
     open_queue(project)
     assert run("undo").stderr == "error: missing: queue\nhint: hypervisor undo q\n"
+    assert run("open").stderr == "error: missing: queue\nhint: hypervisor open --help\n"
     write_task(project, "b")
     open_queue(project, queue="other")
     assert "hint: which queue? there are other, q; name one, as in: " in run("retry").stderr

@@ -55,7 +55,8 @@ class Parser(argparse.ArgumentParser):
             told = told.replace("the following arguments are required", "missing")
             for argparse_says, we_say in _SAID:
                 told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
-            if told == "missing: queue":
+            # `open` wants the name of a new one.
+            if told == "missing: queue" and self.prog != "hypervisor open":
                 hint = self._with_queue()
         complain(escaped(told), escaped(hint) or f"{self.prog} --help")
         self.exit(2)
