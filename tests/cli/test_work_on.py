@@ -48,6 +48,14 @@ def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> Non
     )
 
 
+def test_what_was_not_attempted_is_named_with_what_it_waits_for(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    write_task(project, "b", extra="depends_on: [a]\n")
+    told = run("work", "tasks", "--", "false")
+    assert "\nfailed (1):\n  a" in told.stdout
+    assert "\nnot attempted (1):\n  b" in told.stdout and ": waits for a\n" in told.stdout
+
+
 def test_rows_keep_their_ids_where_a_later_call_names_no_column(run: Run, project: Path) -> None:
     (project / "rows.csv").write_text("key,text\na,x\n")
     assert run("work", "rows.csv", "--id", "key", "--", "true").returncode == 0

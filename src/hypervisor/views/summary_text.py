@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.ledger import proofs, usage
-from hypervisor.ledger.outcomes import BY_RANK, STANDINGS, Standing
+from hypervisor.ledger.outcomes import BY_RANK, STANDINGS, UNTRIED, Standing
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, either, one_line
 from hypervisor.tasks.report import UNCHANGED
@@ -17,8 +17,8 @@ _FEW = 20
 
 
 def lines(summary: Summary, *, brief: bool = False) -> list[str]:
-    """Return the summary as lines of text: the counts, what wants a look, and then, unless it is
-    to be `brief`, all the others."""
+    """Return the summary as lines of text: the counts, what wants a look, and then all the others;
+    if it is to be `brief`, only those of a drained queue that were never tried."""
     counts = ", ".join(
         f"{summary['counts'][row.word]} {row.title}"
         for row in STANDINGS
@@ -102,6 +102,9 @@ def lines(summary: Summary, *, brief: bool = False) -> list[str]:
         shown.append(f"to write {written} again: {mend}")
     if not brief:
         shown += [line for row in BY_RANK if not row.odd for line in sections[row.word]]
+    elif summary["state"] == "drained":
+        # What nobody will try waits for something that was named just now.
+        shown += sections[UNTRIED.word]
     return shown
 
 
