@@ -67,7 +67,8 @@ def test_the_names_of_what_is_left_are_bounded_and_json_has_all(project: Path, r
         write_task(project, f"t{number}", title="x" * 300)
     open_queue(project)
     said = run("status", "q").stdout
-    assert " and 20 more (--json lists all)\n" in said and len(said) < 3000
+    assert "  ready:\n    " in said, "so many stand below each other"
+    assert "    … and 20 more (--json lists all)\n" in said and len(said) < 3000
     assert len(json.loads(run("status", "q", "--json").stdout)["left"]) == 40
 
 

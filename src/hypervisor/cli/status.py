@@ -30,6 +30,7 @@ _DETAILED = 4
 _ENDED = 20
 # Of each kind of what is left, and so much of the reason of an earlier attempt.
 _NAMED = 20
+_IN_A_LINE = 6
 _AFTER = 100
 _GROUPS = (
     AT_WORK.title, AGAIN.title, "ready", "waiting", "set aside",
@@ -153,14 +154,18 @@ def detail(one: Status) -> list[str]:
 
 
 def _left(items: list[Left]) -> list[str]:
-    """Return the names of what is left, a line for each state."""
+    """Return the names of what is left, a line for each state, or for each item where they are
+    many."""
     shown = []
     for group in _GROUPS:
         those = [item for item in items if _group(item) == group]
         named = [_name(item) for item in those[:_NAMED]]
-        more = f" and {len(those) - _NAMED} more (--json lists all)" if len(those) > _NAMED else ""
-        if named:
-            shown.append(f"  {group}: {', '.join(named)}{more}")
+        if len(those) > _NAMED:
+            named.append(f"… and {len(those) - _NAMED} more (--json lists all)")
+        if len(named) > _IN_A_LINE:
+            shown += [f"  {group}:", *(f"    {line}" for line in named)]
+        elif named:
+            shown.append(f"  {group}: {', '.join(named)}")
     return shown
 
 
