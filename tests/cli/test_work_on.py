@@ -227,6 +227,20 @@ def test_a_pool_goes_on_when_nobody_reads_its_progress(
     os.close(writer)
 
 
+def test_a_slow_pool_is_heard_of_each_minute_in_which_an_item_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with shown("q") as show:
+        for seconds, ended in ((0, 0), (50, 1), (100, 1), (130, 2), (170, 2), (175, 100)):
+            now = 1000.0 + seconds
+            counts = dict.fromkeys(STATES, 0) | {"done": ended, "ready": 1000 - ended}
+            show(View(counts, "open", "", None, False, []))
+    told = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["0/1000", "1/1000", "2/1000", "100/1000"]
+
+
 def test_the_log_of_an_unknown_queue_is_refused_as_everywhere(run: Run, project: Path) -> None:
     write_task(project, "a")
     open_queue(project)

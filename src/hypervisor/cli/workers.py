@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hypervisor.agents.pool.launch import View
 
 _STEPS = 10
+_QUIET_SECONDS = 60
 
 
 @contextmanager
@@ -64,15 +65,18 @@ class Plain:
     def __init__(self, queue: str) -> None:
         self._queue = queue
         self._pace = Pace()
-        self._step = -1
+        self._step = self._ended = -1
+        self._said = 0.0
         self._state = ""
 
     def show(self, view: View) -> None:
         """Print what is new."""
         left = self._pace.left(view)
         step = view.ended * _STEPS // max(1, view.total)
-        if step != self._step:
-            self._step = step
+        # Of what takes hours something is told in between.
+        late = view.ended != self._ended and time.monotonic() - self._said > _QUIET_SECONDS
+        if step != self._step or late:
+            self._step, self._ended, self._said = step, view.ended, time.monotonic()
             remaining = f", about {span(left)} left" if left else ""
             self._say(f"{view.ended}/{count(view.total, 'item')} ended{remaining}")
         state = _state(view)

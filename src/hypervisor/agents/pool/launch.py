@@ -47,8 +47,8 @@ class Running:
 
     @property
     def shown_item(self) -> str | None:
-        """The id of the item in its hands, where that is known."""
-        return self.claim.id if self.claim is not None else self.item
+        """How the item in its hands is called, or its id, where that is known."""
+        return self.claim.title or self.claim.id if self.claim is not None else self.item
 
     @property
     def seconds(self) -> float:
