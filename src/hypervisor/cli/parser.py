@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
             for argparse_says, we_say in _SAID:
                 told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
             # `open` wants the name of a new one.
-            if told == "missing: queue" and self.prog != "hypervisor open":
+            if told == "missing: queue" and not self.prog.endswith(" open"):
                 hint = self._with_queue()
         complain(escaped(told), escaped(hint) or f"{self.prog} --help")
         self.exit(2)
