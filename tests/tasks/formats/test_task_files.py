@@ -99,6 +99,25 @@ def test_a_word_that_the_settings_add_is_known_on_a_board(project: Path, board: 
     assert kinds(sort(project, "backlog/tasks")) == {"b-1 - x.md": "ready"}
 
 
+def test_what_was_written_with_the_usual_prefix_is_meant_after_a_change_of_it(
+    project: Path, board: Lay
+) -> None:
+    ready = ("status: todo", "parent_task_id: task-1")
+    board("backlog/tasks/b-1.01 - x.md", "id: B-1.01", *ready, "dependencies: []")
+    board("backlog/tasks/b-1.02 - x.md", "id: B-1.02", *ready, "dependencies: [task-1.01]")
+    board("backlog/tasks/b-1.03 - x.md", "id: B-1.03", *ready, "dependencies: [task-1.2]")
+    board("backlog/tasks/b-1 - x.md", "id: B-1", "status: todo")
+    board("backlog/tasks/b-2 - x.md", "id: B-2", "status: todo", "dependencies: [TASK-9]")
+    board("backlog/drafts/draft-9 - x.md", "id: DRAFT-9", "status: todo")
+    reasons = {entry.id: entry.reason for entry in sort(project, "backlog/tasks").held}
+    assert reasons == {
+        "B-1": "has 3 open children",
+        "B-1.02": "waiting on B-1.01, which is in this batch",
+        "B-1.03": "waiting on B-1.02, which is in this batch",
+        "B-2": "depends on TASK-9, which does not exist",
+    }
+
+
 def test_what_lies_among_the_completed_satisfies_whatever_it_says(
     project: Path, board: Lay
 ) -> None:

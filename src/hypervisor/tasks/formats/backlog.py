@@ -61,7 +61,8 @@ class Backlog(TaskFiles):
         return _PAGES.isdisjoint(os.path.dirname(document.path).split("/")[-2:])
 
     def amended(self, task: Task, document: Document, settings: Settings) -> Task:
-        """What lies among the completed is done; ids are also what they are without zeros."""
+        """What lies among the completed is done; ids are also what they are without zeros, and with
+        the usual prefix: who changes it keeps dependencies that were written before."""
         folder = os.path.basename(os.path.dirname(document.path))
         if folder == "completed":
             task = task.but(state="done", status=task.status or "completed")
@@ -76,7 +77,9 @@ class Backlog(TaskFiles):
         prefix, _, number = (task.id or "").rpartition("-")
         plain = ".".join(part.lstrip("0") or "0" for part in number.split("."))
         if prefix and number[:1].isdigit():
-            more = [name for name in (plain, f"{prefix}-{plain}") if name != task.id]
+            usual = () if folder == "drafts" else (f"task-{number}", f"task-{plain}")
+            names = (plain, f"{prefix}-{plain}", *usual)
+            more = [name for name in dict.fromkeys(names) if name != task.id]
             task = task.but(aliases=[*task.aliases, *more])
         return task
 
