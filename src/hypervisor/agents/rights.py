@@ -17,6 +17,9 @@ from hypervisor.agents.verbs import (
     WORKER,
     WORKER_VERBS,
 )
+from hypervisor.config import caller
+from hypervisor.system import clients
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +30,17 @@ if TYPE_CHECKING:
 # The client's own tools for files; those that change one, and those that only read.
 CHANGING_TOOLS = frozenset(("Edit", "Write"))
 READING_TOOLS = frozenset(("Read", "Glob", "Grep"))
+# What makes a person, or somebody else, of the agent that calls: its client's variables are set or
+# unset, or those that name the user's own folders.
+_TELLING = "|".join((
+    *caller.OF_POOLS, *clients.AGENT_AROUND, "HYPERVISOR_HOME", "HYPERVISOR_STATE",
+    "HYPERVISOR_STORE", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME",
+))  # fmt: skip
+_DISGUISES = late(
+    rf"\b(?:{_TELLING})\+?=|(?:-u *|unset[= ][^;&|\n]{{0,200}})\b(?:{_TELLING})\b"
+    r"|\benv +(?:\S{1,200} +){0,20}?(?:-\w*i\w*|-|--ignore-environment) |\bexec +-\w*c"
+)
+_QUOTES = late(r"[\\'\"]")
 # A pool's client starts these itself.
 _OF_CLIENTS = frozenset(("serve",))
 
@@ -59,14 +73,18 @@ def judge(
     `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
     `planning` that the user has asked for a plan only.
     """
-    from hypervisor.agents.shell_calls import calls
+    from hypervisor.agents.shell_calls import calls, only_calls
 
-    verdict = None
-    for call in calls(line, VERBS):
+    verdict, found = None, calls(line, VERBS)
+    for call in found:
         told = _judge(call, worker, root, cwd, planning)
         if told is not None and told.decision == "deny":
             return told
         verdict = verdict or told
+    acting = any(VERBS.get(call.verb) != LOOK or _more(call.verb, call.words) for call in found)
+    if acting and only_calls(line) is None and _DISGUISES.search(_QUOTES.sub("", line)):
+        reason = "hypervisor: the line changes what tells who calls, or whose configuration counts"
+        return Verdict("deny" if worker else "ask", reason)
     return verdict
 
 
