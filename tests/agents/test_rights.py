@@ -25,7 +25,9 @@ ASKED = [
     "doctor --unlock a", "doctor --adopt",
     "cancel --all", "integrate q --into main", "triage ../other", "triage /etc", "triage ~/x",
     "results q --out ../x.csv", "results q --out=/tmp/x", "results q --out \"$X\"",
-    "triage $HOME", "triage @/etc/list", "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",
+    "open q ../x", "open q /etc/x.csv --id id", "open q r.csv --instructions=/etc/x",
+    "preflight ~/x", "preflight @/etc/list", "triage $HOME", "triage @/etc/list",
+    "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",
     "run q -- touch x", "start q --agent claude", "-C .. status", "-C /x cancel q", "-v status",
 ]  # fmt: skip
 LEFT = [
