@@ -136,9 +136,11 @@ class _Expander:
             listed = self._named(spec[1:])
             if listed is None:
                 raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
-            yield from self._list(listed, spec)
+            held = self._led_out(listed, spec)
+            yield from self._list(listed, spec) if held is None else (held,)
         elif (part := self._part(spec)) is not None:
-            yield from self._items(part[0], spec, part[1], part[2])
+            held = self._led_out(part[0], spec)
+            yield from self._items(part[0], spec, part[1], part[2]) if held is None else (held,)
         elif walk.has_magic(spec):
             yield from self._glob(spec)
         else:
