@@ -132,13 +132,60 @@ def test_undo_brings_back_all_or_one(project: Path, todo: Path, run: Run) -> Non
     assert todo.read_text() == LIST
 
 
-def test_undo_of_one_leaves_what_somebody_edited_since(project: Path, todo: Path, run: Run) -> None:
+def test_undo_of_a_mark_leaves_what_somebody_edited_elsewhere(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for number, token in enumerate(take(project, 3)):
+        finish(project, token)
+        todo.write_text(f"mine {number}\n\n{todo.read_text()}- [ ] mine {number}\n")
+    text = todo.read_text()
+    assert run("undo", "q", "todo.md#Step 1").returncode == 0
+    text = text.replace("[x] Step 1", "[ ] Step 1")
+    assert todo.read_text() == text
+    assert run("undo", "q").returncode == 0
+    assert todo.read_text() == text.replace("[x]", "[ ]")
+    assert "0 files restored, 1 already as before" in run("undo", "q").stdout
+
+
+def test_a_mark_in_a_line_that_somebody_edited_since_is_left_and_named(
+    project: Path, todo: Path, run: Run
+) -> None:
     for token in take(project, 2):
         finish(project, token)
-    edited = todo.read_text() + "- [ ] mine\n"
-    todo.write_text(edited)
-    assert run("undo", "q", "todo.md#Step 1").returncode == 1
-    assert todo.read_text() == edited
+    todo.write_text(todo.read_text().replace("Step 1", "Step one"))
+    undone = run("undo", "q")
+    assert undone.returncode == 1
+    assert "todo.md#Step 1: edited since: somebody edited it after us" in undone.stdout
+    assert todo.read_text() == LIST.replace("[ ] Step 1", "[x] Step one")
+
+
+def test_every_item_whose_mark_was_undone_is_open_again(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for token in take(project, 3):
+        finish(project, token)
+    assert run("undo", "q").returncode == 0
+    assert "0 items added, 3 open again" in run("open", "q", "todo.md").stdout
+    assert len(take(project, 9)) == 8
+
+
+@pytest.mark.parametrize("first", ["1.1", "1.2"])
+def test_undo_of_a_part_takes_the_mark_of_the_whole_with_it(
+    first: str, project: Path, run: Run
+) -> None:
+    path = project / "agent-os/specs/2026-01-02-x/tasks.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(text := "- [ ] 1. A\n  - [ ] 1.1 B\n  - [ ] 1.2 C\n")
+    assert run("open", "q", "agent-os").returncode == 0
+    for _ in range(2):
+        finish(project, take(project)[0])
+    assert path.read_text() == text.replace("[ ]", "[x]")
+    item = "agent-os/specs/2026-01-02-x/tasks.md#"
+    assert run("undo", "q", f"{item}{first}").returncode == 0
+    other = "1.2" if first == "1.1" else "1.1"
+    assert path.read_text() == text.replace(f"[ ] {other}", f"[x] {other}")
+    assert run("undo", "q", f"{item}{other}").returncode == 0
+    assert path.read_text() == text
 
 
 def test_the_hand_out_says_where_the_item_stands_and_not_to_tick_it(

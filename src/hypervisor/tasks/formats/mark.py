@@ -87,13 +87,19 @@ def put(
                 return
             _prove(path, text, kind, item, edits, state)
             after = formats.spliced(text, edits).encode()
-            log.record_splice(path, item_id, seen.raw, after)
+            log.record_marks(path, item_id, text, [_named(edit, item_id, own_id) for edit in edits])
             try:
                 write.replace(path, seen, after)
                 return
             except FileChanged:
                 continue
     raise FileChanged(path)
+
+
+def _named(edit: Splice, item_id: str, own_id: str) -> Splice:
+    """Return an edit whose parts are called as everywhere, as `item_id` is for `own_id`."""
+    file = item_id.removesuffix(own_id)
+    return edit._replace(parts=tuple(f"{file}{one}" for one in edit.parts))
 
 
 def _prove(path: str, text: str, kind: Format, item: Item, edits: list[Splice], state: str) -> None:
