@@ -169,6 +169,28 @@ def test_every_item_whose_mark_was_undone_is_open_again(
     assert len(take(project, 9)) == 8
 
 
+def test_a_mark_that_git_has_taken_back_is_told_and_set_again_on_request(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for token in take(project, 3):
+        finish(project, token)
+    run("undo", "q", "todo.md#Step 2")
+    # A checkout that brings what others have done meanwhile.
+    todo.write_text("# Theirs\n\n" + LIST.replace("[ ] Step 7", "[x] Step 7"))
+    told = run("open", "again", "todo.md")
+    for line in (3, 5):
+        assert f"line {line} was done in queue q, and its mark is not there any more" in told.stdout
+    assert "line 7" not in told.stdout, "what was undone is open by our own word"
+    told = run("summary", "q")
+    assert "report lost: todo.md#Step 1 looks open again" in told.stdout
+    assert "Step 2 looks open" not in told.stdout
+    assert "hypervisor summary q --write" in told.stdout
+    assert "looks open again" not in run("summary", "q", "--write").stdout
+    assert [line for line in todo.read_text().split("\n") if "[x]" in line] == [
+        "- [x] Step 0", "- [x] Step 1", "- [x] Step 7"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("first", ["1.1", "1.2"])
 def test_undo_of_a_part_takes_the_mark_of_the_whole_with_it(
     first: str, project: Path, run: Run

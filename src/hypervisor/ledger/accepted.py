@@ -20,8 +20,10 @@ _DONE = (
 )
 _TASKS = (
     "select i.id, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
-    "on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
+    "on i.queue = q.no where q.project = ? and {} and i.id in"
 )
+_WHOLE_FILE = "i.fingerprint is not null"
+_ONE_OF_MANY = "i.format is not null and i.fingerprint is null"
 
 
 class AcceptedTask(NamedTuple):
@@ -29,6 +31,16 @@ class AcceptedTask(NamedTuple):
 
     queue: str
     before: frozenset[str]
+
+
+class Marked(NamedTuple):
+    """One of the many items of a file that was done, and had its mark there."""
+
+    no: int
+    id: str
+    path: str
+    title: str
+    format: str
 
 
 class _Newest(NamedTuple):
@@ -91,13 +103,24 @@ class Accepted(Part):
             if row.state == "blocked" or (row.state == "cancelled" and row.content is not None)
         }
 
-    def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
+    def marked(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return those of these items of files of many whose newest end is an accepted one that had
+        its mark there, each with its queue; not what was undone."""
+        return {
+            row.id: row.queue
+            for row in self._newest(ids, _ONE_OF_MANY)
+            if row.state == "done" and row.pending is None and row.content
+        }
+
+    def _newest(self, ids: Sequence[str], which: str = _WHOLE_FILE) -> Iterable[_Newest]:
         found = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
             rows = self._store.all(
-                _Newest, f"{_TASKS} ({marks}) order by i.no", (self._store.project, *some)
+                _Newest,
+                f"{_TASKS.format(which)} ({marks}) order by i.no",
+                (self._store.project, *some),
             )
             found.update({row.id: row for row in rows})
         return found.values()
@@ -112,6 +135,17 @@ class Accepted(Part):
             (queue,),
         )
         return [tuple(row) for row in rows.fetchall()]
+
+    def marks_in(self, queue: int) -> list[Marked]:
+        """Return the items of files of many that were done in a generation (its number), and had
+        their marks there; not what was undone."""
+        return self._store.all(
+            Marked,
+            "select no, id, path, title, format from item where queue = ? and state = 'done' "
+            "and pending is null and content <> '' and fingerprint is null "
+            "and format is not null and path is not null order by no",
+            (queue,),
+        )
 
     def note(self, item: int, content: str) -> None:
         """Note what the file of an item (its number) holds as its work is handed in."""

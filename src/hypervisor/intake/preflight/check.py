@@ -85,6 +85,10 @@ def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> 
     return _Sorting(root, settings, look, locks, {}, "work", None, ledger, alone=True).result()
 
 
+def _mend(queue: str) -> str:
+    return f"hypervisor summary {queue} --write writes it again"
+
+
 def _place(item: Candidate) -> str | None:
     """Return where an item stands, with the line if many stand in its file."""
     if item.format is None or item.payload is None:
@@ -131,6 +135,7 @@ class _Sorting:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
+        self._tell_reopened([item for item in items if item.verdict is None])
         self._tell_retry(items)
         if self._for_work:
             # A task beside the sources may say that it blocks one of them.
@@ -181,9 +186,20 @@ class _Sorting:
         for task in tasks:
             done = known.get(task.id)
             if done is not None and task.content in done.before:
-                mend = f"hypervisor summary {done.queue} --write writes it again"
                 told = f"done in queue {done.queue}, and its report is not in the file any more"
-                task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
+                task.verdict = Verdict("held", "accepted", f"{told}; {_mend(done.queue)}")
+
+    def _tell_reopened(self, items: Sequence[Candidate]) -> None:
+        """Warn of what was done in a file of many, and is open there again: a person may have taken
+        its mark back, or git."""
+        many = {item.id: item for item in items if item.format and item.payload is not None}
+        if self._ledger is None or self._again or not many:
+            return
+        for item_id, queue in self._ledger.accepted.marked(list(many)).items():
+            item = many[item_id]
+            line = item.payload["line"] if item.payload else ""
+            told = f"line {line} was done in queue {queue}, and its mark is not there any more"
+            item.warn(f"{told}; {_mend(queue)}")
 
     def _tell_retry(self, items: Sequence[Candidate]) -> None:
         """Say of what a worker reported as blocked how it is worked on again. What is open again in

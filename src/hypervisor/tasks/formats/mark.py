@@ -5,6 +5,7 @@ The lock is the file's, the item is found by its id and its text; what is gone o
 
 from __future__ import annotations
 
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
 from hypervisor.tasks.formats import Format, Item, Splice
@@ -56,6 +57,13 @@ def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) ->
     return same[0]
 
 
+def open_ones(path: str, name: str) -> dict[tuple[str, str], Item]:
+    """Return the items that are open in the file at `path`, of the format `name`, by id and title.
+    Raises OSError and BrokenFile."""
+    found = formats.get(name).at(path).bare(path, text_of(path)[1])
+    return {(one.id, one.title): one for one in found if one.state == "ready"}
+
+
 def put(
     path: str,
     name: str,
@@ -66,31 +74,31 @@ def put(
     log: UndoLog,
     wanted: Callable[[], bool],
     why: str = "",
-) -> None:
-    """Mark an item as ended with `state` in the file at `path`, of the format `name`.
+) -> str | None:
+    """Mark an item as ended with `state` in the file at `path`, of the format `name`; return the
+    digest of what that held before, None where the format writes nothing for that state.
 
-    `why` says what blocks it. Where it is marked already, or the format writes nothing for that
-    state, nothing is done. A file that somebody edits meanwhile is read again; `wanted` is asked
-    after each reading. Raises BrokenFile, FileChanged (it changed again and again) and OSError,
-    with the file as it was.
+    `why` says what blocks it. Where it is marked already, nothing is done. A file that somebody
+    edits meanwhile is read again; `wanted` is asked after each reading. Raises BrokenFile,
+    FileChanged (it changed again and again) and OSError, with the file as it was.
     """
     kind = formats.get(name).at(path)
     for _ in range(_TRIES):
         with kind.lock(path):
             seen, text = text_of(path)
             if not wanted():
-                return
+                return None
             item = _find(path, text, kind, own_id, title)
             blocked = state == "blocked"
             edits = kind.block(text, item, why) if blocked else kind.mark(text, item, state)
             if not edits:
-                return
+                return None if edits is None else sha256(seen.raw)
             _prove(path, text, kind, item, edits, state)
             after = formats.spliced(text, edits).encode()
             log.record_marks(path, item_id, text, [_named(edit, item_id, own_id) for edit in edits])
             try:
                 write.replace(path, seen, after)
-                return
+                return sha256(seen.raw)
             except FileChanged:
                 continue
     raise FileChanged(path)
