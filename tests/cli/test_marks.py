@@ -120,6 +120,20 @@ def test_a_file_that_is_gone_for_a_moment_ends_nothing(project: Path, todo: Path
     assert len(take(project, 9)) == 8
 
 
+def test_an_item_whose_line_is_gone_keeps_no_queue_at_work(
+    project: Path, todo: Path, run: Run
+) -> None:
+    todo.write_text(LIST.replace("- [ ] Step 0\n", ""))
+    for token in take(project, 9):
+        finish(project, token)
+    told = run("next", "q")
+    assert told.returncode == 3
+    assert "1 item or its file is missing: todo.md#Step 0; hypervisor cancel q" in told.stdout
+    assert "hypervisor cancel q --missing" in run("status", "q").stdout
+    assert run("cancel", "q", "--missing").stdout.startswith("1 item of q ended as missing")
+    assert run("status", "q").stdout.startswith("q: drained, 8 items: 7 done, 1 ")
+
+
 def test_undo_brings_back_all_or_one(project: Path, todo: Path, run: Run) -> None:
     for token in take(project, 3):
         finish(project, token)

@@ -110,9 +110,10 @@ def _marks_gone(ledger: Ledger, queue: int) -> dict[int, str]:
     for row in rows:
         if row.path not in there:
             try:
-                there[row.path] = mark.open_ones(os.path.join(ledger.root, row.path), row.format)
+                found = mark.items_in(os.path.join(ledger.root, row.path), row.format)
             except (HypervisorError, OSError):
-                there[row.path] = ()
+                found = []
+            there[row.path] = {(one.id, one.title) for one in found if one.state == "ready"}
         if (mark.local_id(row.id, row.path), row.title) in there[row.path]:
             gone[row.no] = row.id
     return gone

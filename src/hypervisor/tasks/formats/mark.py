@@ -52,16 +52,15 @@ def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) ->
             path,
             same[1].line if same else None,
             f"the item {own_id} {what}",
-            "fix the file, or cancel the item",
+            "put its line back, once",
         )
     return same[0]
 
 
-def open_ones(path: str, name: str) -> dict[tuple[str, str], Item]:
-    """Return the items that are open in the file at `path`, of the format `name`, by id and title.
-    Raises OSError and BrokenFile."""
-    found = formats.get(name).at(path).bare(path, text_of(path)[1])
-    return {(one.id, one.title): one for one in found if one.state == "ready"}
+def items_in(path: str, name: str) -> list[Item]:
+    """Return the items of the file at `path`, of the format `name`; what they wait for need not be
+    in them. Raises OSError and BrokenFile."""
+    return formats.get(name).at(path).bare(path, text_of(path)[1])
 
 
 def put(
