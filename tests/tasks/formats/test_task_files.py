@@ -19,8 +19,8 @@ from hypervisor.intake.sources import expand
 from hypervisor.ledger import Ledger
 from hypervisor.tasks import task_files
 from hypervisor.tasks.edit import SetKey
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import read
-from hypervisor.tasks.task import task_of
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.worker import outbox
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.read import refuse_conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Protocol
 
-    from hypervisor.tasks.undo import UndoLog
+    class Log(Protocol):
+        """What keeps edits before they are made."""
+
+        def record_marks(
+            self, path: str, item_id: str, text: str, edits: Iterable[Splice]
+        ) -> None: ...
+
 
 _TRIES = 20
 
@@ -70,7 +78,7 @@ def put(
     own_id: str,
     title: str | None,
     state: str,
-    log: UndoLog,
+    log: Log,
     wanted: Callable[[], bool],
     why: str = "",
 ) -> str | None:
