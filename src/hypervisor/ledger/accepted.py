@@ -153,11 +153,13 @@ class Accepted(Part):
             self._store.change("update item set content = ? where no = ?", (content, item))
 
     def forget(self, queue: str, ids: Sequence[str]) -> None:
-        """Forget that items of `queue` were done: somebody took their reports and marks back."""
+        """Forget that items of `queue` were done: somebody took their reports and marks back, and
+        what of these was still to be written with them."""
         with self._store.write():
             self._store.change_many(
                 # Of an item in a file of many nothing but this is known of what its file held.
-                "update item set content = case when fingerprint is null then '' end "
+                "update item set content = case when fingerprint is null then '' end, "
+                "pending = case when pending = 'merge' then pending end "
                 "where id = ? and (fingerprint is not null or format is not null) "
                 "and queue in (select no from queue where project = ? and name = ?)",
                 [(item_id, self._store.project, queue) for item_id in ids],

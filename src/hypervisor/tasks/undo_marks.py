@@ -77,7 +77,7 @@ def without(
         at = place_of(now, before, new, behind)
         if at is None:
             if mine and told.get(name) != "restored":
-                is_gone = place_of(now, before, old, behind) is not None
+                is_gone = any(True for _ in _places(now, before, old, behind))
                 told[name] = "already as before" if is_gone else "edited since"
             continue
         now = spliced(now, [Splice(at, at + len(new), old)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import expand
 from hypervisor.ledger import Ledger
-from hypervisor.tasks import task_files
+from hypervisor.tasks import task_files, write
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import read
@@ -315,6 +317,33 @@ def test_a_done_todo_gets_its_word_and_its_name_and_undo_both_back(project: Path
     ledger.close()
 
 
+def test_a_todo_gets_its_name_where_a_file_has_but_one(
+    project: Path, lay: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = todo(lay, "001-ready-p2-a", "ready")
+    before = path.read_bytes()
+    move = write.move
+
+    def on_such_a_file_system(old: str, new: str) -> object:
+        with monkeypatch.context() as there:
+            there.setattr(os, "link", refused)
+            return move(old, new)
+
+    monkeypatch.setattr(write, "move", on_such_a_file_system)
+    ledger = end(project, "todos")
+    done = path.with_name("001-complete-p2-a.md")
+    assert (path.exists(), header(done)["status"]) == (False, "complete")
+    with pytest.raises(write.NotWritten, match="already exists"):
+        move(str(todo(lay, "001-ready-p2-a", "ready")), str(done))
+    path.unlink()
+    UndoLog(ledger.state, "q").restore()
+    assert (path.read_bytes(), done.exists()) == (before, False)
+    ledger.close()
+
+
 @pytest.mark.parametrize("half", ["status", "rename", "both names"])
 def test_the_other_half_of_an_end_is_written_later(
     half: str, project: Path, lay: Lay, monkeypatch: pytest.MonkeyPatch
@@ -325,7 +354,6 @@ def test_the_other_half_of_an_end_is_written_later(
     opening.open_queue(str(project), load(str(project)), "q", checked)
     with Ledger.open(str(project)) as ledger:
         [claim] = worker.take(ledger, "q", "w")
-        from hypervisor.tasks import write
 
         def killed(*_: object) -> None:
             raise OSError("killed")
