@@ -100,6 +100,40 @@ def test_a_mark_for_what_is_gone_is_owed_and_told(project: Path, todo: Path, run
     assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0")
 
 
+def tasks(project: Path, *titles: str) -> Path:
+    path = project / "tasks.md"
+    path.write_text("".join(f"- [ ] T{n:03} [P] {told}\n" for n, told in enumerate(titles, 1)))
+    return path
+
+
+def test_an_id_that_another_item_has_got_by_now_gets_no_mark(project: Path, run: Run) -> None:
+    path = tasks(project, "Make user.py", "Make task.py", "Make order.py")
+    assert run("open", "q", "tasks.md").returncode == 0
+    first, second, _ = take(project, 3)
+    # The second was dropped, and the third has its number.
+    tasks(project, "Make user.py, at last", "Make order.py")
+    assert (finish(project, first), finish(project, second)) == ("done", "done")
+    assert (
+        path.read_text() == "- [X] T001 [P] Make user.py, at last\n- [ ] T002 [P] Make order.py\n"
+    )
+    told = run("status", "q").stdout
+    assert "the item T002 says something else now; put its text back, or mark it by hand" in told
+    path.write_text(path.read_text().replace("[ ]", "[X]"))
+    assert "says something else" not in run("status", "q").stdout
+
+
+def test_an_item_that_was_reworded_before_it_is_handed_out_is_done_as_it_stands(
+    project: Path, run: Run
+) -> None:
+    path = tasks(project, "Make user.py")
+    assert run("open", "q", "tasks.md").returncode == 0
+    tasks(project, "Write a model of users")
+    [claim] = json.loads(run("next", "q", "--json").stdout)["claims"]
+    assert "“Write a model of users”" in run("status", "q").stdout
+    finish(project, claim["token"])
+    assert path.read_text() == "- [X] T001 [P] Write a model of users\n"
+
+
 def test_what_somebody_ticked_is_not_handed_out(project: Path, todo: Path, run: Run) -> None:
     todo.write_text(LIST.replace("[ ] Step 0", "[x] Step 0"))
     token = take(project)[0]

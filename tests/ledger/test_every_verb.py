@@ -197,6 +197,7 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queries.named_ahead(number, 10), ledger.terms.set_branches("q", True)
     (
+        ledger.items.retitled(1, "T"),
         ledger.items.moved(1, "x.md"),
         ledger.items.open_place("f"),
         ledger.items.find("q", "f"),

@@ -5,6 +5,8 @@ The lock is the file's, the item is found by its id and its text; what is gone o
 
 from __future__ import annotations
 
+from operator import eq
+
 from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
@@ -100,6 +102,9 @@ def put(
             edits = kind.block(text, item, why) if blocked else kind.mark(text, item, state)
             if not edits:
                 return None if edits is None else sha256(seen.raw)
+            if title is not None and not _same_words(item.title, title):
+                what = f"the item {own_id} says something else now"
+                raise NoSuchItem(path, item.line, what, "put its text back, or mark it by hand")
             _prove(path, text, kind, item, edits, state)
             after = formats.spliced(text, edits).encode()
             log.record_marks(path, item_id, text, [_named(edit, item_id, own_id) for edit in edits])
@@ -109,6 +114,15 @@ def put(
             except FileChanged:
                 continue
     raise FileChanged(path)
+
+
+def _same_words(one: str, other: str) -> bool:
+    """True if two titles are one, but for signs and for what one says behind the other."""
+    first, second = (
+        "".join(char if char.isalnum() else " " for char in text.casefold()).split()
+        for text in (one, other)
+    )
+    return all(map(eq, first, second))
 
 
 def _named(edit: Splice, item_id: str, own_id: str) -> Splice:
