@@ -18,6 +18,7 @@ from hypervisor.system.files import fingerprint_of
 from hypervisor.system.notes import is_note
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.system.state import STATE
+from hypervisor.tasks.temporary import is_temporary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,8 +173,10 @@ def _list(place: str, folder: str, looks: tuple[int, int, int], status: os.stat_
     for name in names if "/." in f"/{folder}" else _with_a_name(names):
         if name.casefold() != STATE:
             path, file = inside + name, f"{place}/{name}"
-            # A note, where the project is the user's home, is no change.
-            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(file):
+            # A note, where the project is the user's home, is no change, nor is the next version of
+            # a task on its way, or one that a writer left who was killed.
+            counts = protected.steers(path) or protected.wants_naming(path)
+            if counts and not (is_note(file) or is_temporary(name)):
                 found.files.append((path, file))
     return found
 
