@@ -61,6 +61,8 @@ def main(argv: list[str]) -> int:
 
 
 def _shown(stream: TextIO) -> Shown:
+    # A verb that calls another one has it guarded already: twice escaped, colours would be text.
+    stream = getattr(stream, "unguarded", stream)
     if not stream.isatty():
         return Shown(stream)
     from hypervisor.cli import colour
