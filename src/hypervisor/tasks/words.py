@@ -38,7 +38,8 @@ def written(word: str, task: Task, document: Document) -> SetKey:
     stands = document.value(task.status_key)
     if isinstance(stands, bool) and word in ("true", "false"):
         return SetKey(task.status_key, word == "true")
-    return SetKey(task.status_key, [word] if isinstance(stands, list) else word)
+    is_lone = isinstance(stands, list) and len(stands) == 1
+    return SetKey(task.status_key, [word] if is_lone else word)
 
 
 def _of_siblings(state: str, task: Task, document: Document, settings: Settings) -> str | None:
