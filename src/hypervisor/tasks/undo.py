@@ -266,6 +266,9 @@ class UndoLog:
                     write.replace(path, seen, after, sync_folder=False)
         except (OSError, HypervisorError, UnicodeDecodeError) as error:
             return [Restored(path, name, *_failed(error)) for name in names]
+        # Marks that were taken back together are no longer among those that stood around them.
+        if not made and any(entry["was"] == digest(seen.raw) for entry in entries):
+            told = dict.fromkeys(told, "already as before")
         return [
             Restored(path, name, told[name], _EDITED if told[name] == "edited since" else "")
             for name in names
