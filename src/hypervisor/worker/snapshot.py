@@ -18,7 +18,6 @@ from hypervisor.system.files import fingerprint_of
 from hypervisor.system.notes import is_note
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.system.state import STATE
-from hypervisor.tasks.temporary import is_temporary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,12 +179,20 @@ def _list(place: str, folder: str, looks: tuple[int, int, int], status: os.stat_
     for name in names if "/." in f"/{folder}" else _with_a_name(names):
         if name.casefold() != STATE:
             path, file = inside + name, f"{place}/{name}"
-            # A note, where the project is the user's home, is no change, nor is the next version of
-            # a task on its way, or one that a writer left who was killed.
+            # A note, where the project is the user's home, is no change.
             counts = protected.steers(path) or protected.wants_naming(path)
-            if counts and not (is_note(file) or is_temporary(name)):
+            if counts and not (is_note(file) or _is_next_version(name)):
                 found.files.append((path, file))
     return found
+
+
+def _is_next_version(name: str) -> bool:
+    """True for that of a task that is being written, or whose writer was killed."""
+    if not name.startswith(".hypervisor-"):
+        return False
+    from hypervisor.tasks.temporary import is_temporary
+
+    return is_temporary(name)
 
 
 def _with_a_name(names: list[str]) -> list[str]:
