@@ -120,6 +120,9 @@ def test_an_id_that_another_item_has_got_by_now_gets_no_mark(project: Path, run:
     assert "the item T002 says something else now; put its text back, or mark it by hand" in told
     path.write_text(path.read_text().replace("[ ]", "[X]"))
     assert "says something else" not in run("status", "q").stdout
+    path.write_text(path.read_text().replace("[X]", "[ ]"))
+    told = run("preflight", "tasks.md").stdout
+    assert ("line 1 was done" in told, "line 2 was done" in told) == (False, False)
 
 
 def test_an_item_that_was_reworded_before_it_is_handed_out_is_done_as_it_stands(

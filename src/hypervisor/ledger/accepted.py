@@ -19,7 +19,7 @@ _DONE = (
     "and i.format is null"
 )
 _TASKS = (
-    "select i.id, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
+    "select i.id, i.title, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
     "on i.queue = q.no where q.project = ? and {} and i.id in"
 )
 _WHOLE_FILE = "i.fingerprint is not null"
@@ -47,6 +47,7 @@ class _Newest(NamedTuple):
     """The newest item under an id, with the name and state of its queue."""
 
     id: str
+    title: str | None
     state: str
     pending: str | None
     content: str | None
@@ -103,11 +104,11 @@ class Accepted(Part):
             if row.state == "blocked" or (row.state == "cancelled" and row.content is not None)
         }
 
-    def marked(self, ids: Sequence[str]) -> dict[str, str]:
+    def marked(self, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """Return those of these items of files of many whose newest end is an accepted one that had
-        its mark there, each with its queue; not what was undone."""
+        its mark there, each with its queue and title; not what was undone."""
         return {
-            row.id: row.queue
+            row.id: (row.queue, row.title)
             for row in self._newest(ids, _ONE_OF_MANY)
             if row.state == "done" and row.pending is None and row.content
         }

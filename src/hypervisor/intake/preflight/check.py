@@ -204,8 +204,11 @@ class _Sorting:
         if self._ledger is None or self._again or not many:
             return
         now: dict[str, set[str]] = {}
-        for item_id, queue in self._ledger.accepted.marked(list(many)).items():
+        for item_id, (queue, title) in self._ledger.accepted.marked(list(many)).items():
             item = many[item_id]
+            if item.title != title:
+                # Another one has got its id.
+                continue
             path = item.path or ""
             if path not in now:
                 now[path] = {f"{path}#{one}" for one in self._open_in(path, item.format or "")}
