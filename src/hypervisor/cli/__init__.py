@@ -43,6 +43,8 @@ VERBS = {verb: verb.lstrip("_").replace("-", "_") for verbs in GROUPS.values() f
 
 # What workers and hooks call all the time, and what says where things stand.
 QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
+# What prints something that is taken as it is: an item with its texts, a table, a script.
+_EXACT = frozenset(("next", "done", "block", "fail", "pull", "results", "completion", "demo"))
 
 
 def main(argv: list[str]) -> int:
@@ -54,6 +56,7 @@ def main(argv: list[str]) -> int:
     waiting.say = note
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_shown(stream or _nobody()) for stream in streams)
+    _wrap("stderr")
     try:
         return _carry_out(argv)
     finally:
@@ -61,11 +64,22 @@ def main(argv: list[str]) -> int:
 
 
 def _shown(stream: TextIO) -> Shown:
+    # One verb may call another.
+    stream = getattr(stream, "unguarded", stream)
     if not stream.isatty():
         return Shown(stream)
     from hypervisor.cli import colour
 
     return colour.Coloured(stream) if colour.fit() else Shown(stream)
+
+
+def _wrap(name: str) -> None:
+    """Have the lines of a stream fit, if a terminal shows them."""
+    stream = getattr(sys, name)
+    if stream.isatty():
+        from hypervisor.cli.wrapping import Wrapped
+
+        setattr(sys, name, Wrapped(stream))
 
 
 def _nobody() -> TextIO:
@@ -167,7 +181,10 @@ def _dispatch(argv: list[str]) -> int:
         # Another process may take the place of this one.
         sys.stdout.flush()
         complete(argv)
-    code: int = module.run(_parse(verb, _without_loud(argv[1:]), module))
+    args = _parse(verb, _without_loud(argv[1:]), module)
+    if not (verb in _EXACT or getattr(args, "json", False)):
+        _wrap("stdout")
+    code: int = module.run(args)
     return code
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-import shutil
 import sys
 import textwrap
 from typing import NoReturn
 
 from hypervisor.cli.messages import complain
+from hypervisor.cli.wrapping import columns
 from hypervisor.system.text import escaped
 
 TYPE_CHECKING = False
@@ -81,9 +81,10 @@ class Parser(argparse.ArgumentParser):
 
 def of_verb(verb: str, module: ModuleType) -> Parser:
     """Return the parser of a verb, whose module this is."""
+    width = columns() - 2
     parser = Parser(
         prog=f"hypervisor {verb}",
-        description=module.SUMMARY,
+        description=textwrap.fill(module.SUMMARY, width),
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -93,7 +94,6 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
     for action in parser._actions:
         # argparse would name those among the missing.
         action.required = action.required and action.nargs != argparse.ZERO_OR_MORE
-    width = shutil.get_terminal_size().columns - 2
     told = [textwrap.fill(part, width) for part in (parser.epilog or "").split("\n\n") if part]
     if example := getattr(module, "EXAMPLE", ""):
         told.append(f"example:\n  {example}")

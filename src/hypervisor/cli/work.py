@@ -31,7 +31,7 @@ SUMMARY = "run a command or headless agents on a queue, or on a source in one ca
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
-    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]\n"
+    "       hypervisor work QUEUE|SOURCE… --agent NAME [OPTIONS] [-- WORDS…]\n"
     "       hypervisor work QUEUE --attach"
 )
 # What stands behind `--` is not ours to read.
@@ -394,7 +394,7 @@ def _rehearse(items: Iterable[NewItem], queue: str, agents: Headless) -> None:
     """Show the command lines of the first of these items."""
     for item in islice(items, _SHOWN):
         try:
-            print(shell(agents.rehearse(item, queue)))
+            messages.exactly(shell(agents.rehearse(item, queue)))
         except Unfit as unfit:
             print(f"{one_line(item.id, 60)} would be blocked: {unfit}")
 
@@ -409,7 +409,7 @@ def _printer(ledger: Ledger) -> Callable[[Claim], None]:
         except OSError:
             # It printed nothing, or that could not be kept.
             return
-        print(kept.decode("utf-8", "replace"), end="", flush=True)
+        messages.exactly(kept.decode("utf-8", "replace"), end="")
 
     return tell
 
