@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings: 0, or 1 if something does not work until it is mended."""
+    """Print the findings: 0, or 1 if something has to be fixed."""
     from hypervisor.agents import doctor
     from hypervisor.cli import adopt, unlock
 

@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Have the reports judged that nobody has judged yet: 0, 1 where one could not be, 3 if there
-    was none."""
+    """Have the reports judged that nobody has judged yet: 0, 1 if a report could not be judged, 3
+    if there was none."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if args.agent is None and not args.words:

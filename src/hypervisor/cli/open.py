@@ -125,8 +125,8 @@ def add_options(parser: argparse._ActionsContainer) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the queue: 0 if it has items to work on, 1 if a source failed, 3 if nothing can run: a
-    queue that there is stays as it is, and a new one is not opened."""
+    """Open the queue: 0 if the queue has items to work on, 1 if a source failed, 2 if none was
+    found, 3 if nothing can run (then no new queue is opened, and an old one stays as it is)."""
     if _names_only(args, "where"):
         code = open_again.narrow(args, root := find_root(), load(root))
     elif _names_only(args, "instructions"):
@@ -276,8 +276,9 @@ def _no_task(checked: Preflight) -> bool:
 def _not_opened(
     args: argparse.Namespace, checked: Preflight, failed: bool, *, known: bool, more: bool
 ) -> int:
-    """Say what was found instead of something to work on; return 1 if a source failed, else 3. The
-    queue is `known` where there is one, and `more` says that something is left in it."""
+    """Say what was found instead of something to work on; return the exit code:
+    3 unless a source failed. The queue is `known` where there is one, and `more` says that
+    something is left in it."""
     if args.json and failed:
         print(json.dumps(checked.to_json()))
     elif args.json:
@@ -301,7 +302,7 @@ def _not_opened(
     if failed:
         # Why was told as an error.
         note(what)
-        return 1
+        return preflight_verb.code_of(checked)
     complain(f"{what}: {', '.join(groups) or 'there are no items'}")
     return 3
 

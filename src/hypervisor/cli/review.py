@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the review (0), or carry out a verdict: 0, 1 where it can't be, 2 for no person."""
+    """Show the reports, or carry out a verdict: 0, 1 if the verdict can't be carried out, 2 if no
+    person has decided it, 3 if there is no report to sample."""
     given = args.accept if args.accept is not None else args.reject
     item_id = args.id or given or None
     if args.id and given and args.id != given:

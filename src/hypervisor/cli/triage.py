@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted, 3 if
-    there are no tasks, nor a queue of that name."""
+    """Triage: 0, 1 if an item failed, a source can't be read or it was interrupted, 2 if no source
+    was found, 3 if there are no tasks, nor a queue of that name."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if not 1 <= args.batch <= 1000:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(checked.to_json()))
         if unreadable:
             note("no queue was opened")
-            return 1
+            return preflight_verb.code_of(checked)
         complain("no queue was opened: there are no tasks")
         return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None

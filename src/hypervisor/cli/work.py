@@ -136,8 +136,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work the queue off: 0 when it has drained and all is done, 1 if not or if an item failed or
-    was blocked, 2 if there is no such queue or source, 3 if nothing was handed out."""
+    """Work the queue off: 0 if the queue has drained and everything is done, 1 if something is
+    left, failed or was blocked, 2 if there is no such queue or source, 3 if nothing was handed
+    out."""
     if args.attach:
         from hypervisor.cli.attach import attach
 
@@ -185,12 +186,9 @@ def run(args: argparse.Namespace) -> int:
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}
         code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
-        if code == 1:
-            # A source that is not there is a name that nobody knows.
-            if near := work_on.near(args.sources[0]):
-                messages.note(f"there is a queue {near}")
-            return UsageError.exit_code
-        if args.dry_run or (code and not work_on.has_more(args.queue)):
+        if code == UsageError.exit_code and (near := work_on.near(args.sources[0])):
+            messages.note(f"there is a queue {near}")
+        if args.dry_run or code in (1, 2) or (code and not work_on.has_more(args.queue)):
             return code
         sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:

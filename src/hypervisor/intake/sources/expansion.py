@@ -22,7 +22,7 @@ from hypervisor.tasks import formats, walk
 from hypervisor.tasks.formats import Format, mark
 from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.ids import TaskIds, tasks_below
-from hypervisor.tasks.walk import Found, Problem, SourceError
+from hypervisor.tasks.walk import Found, NoSource, Problem, SourceError
 
 _TO_INCLUDE = "name it as a source to include it"
 
@@ -117,7 +117,7 @@ class _Expander:
         elif spec.startswith("@"):
             listed = self._named(spec[1:])
             if listed is None:
-                raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
+                raise NoSource(f"{one_line(spec[1:])}: no such list", "check its path")
             yield from self._list(listed, spec)
         elif (part := self._part(spec)) is not None:
             yield from self._items(part[0], spec, part[1], part[2])
@@ -141,7 +141,7 @@ class _Expander:
 
     def _named(self, spec: str) -> str | None:
         if not spec or "\0" in spec:
-            raise SourceError("an empty source", "name a file, a folder, a glob or a task id")
+            raise NoSource("an empty source", "name a file, a folder, a glob or a task id")
         return lists.locate(spec, (self._cwd,))
 
     def _part(self, spec: str) -> tuple[str, Format, str] | None:
@@ -380,11 +380,11 @@ class _Expander:
             found_any = True
             yield from self._member(found._replace(origin=spec))
         if not found_any:
-            raise SourceError(f"{one_line(spec)}: matches no file", "check the pattern")
+            raise NoSource(f"{one_line(spec)}: matches no file", "check the pattern")
 
     def _task(self, spec: str) -> Iterator[Found]:
         if _is_path(spec):
-            raise SourceError(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
+            raise NoSource(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
         tasks = self._ids().find(spec)
         if not tasks:
             raise self._no_task(spec)
@@ -396,11 +396,11 @@ class _Expander:
             self._tasks = TaskIds(tasks_below(self._root, self._settings))
         return self._tasks
 
-    def _no_task(self, item_id: str) -> SourceError:
+    def _no_task(self, item_id: str) -> NoSource:
         near = difflib.get_close_matches(item_id, self._ids().all_ids(), 1)
-        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check the id"
+        hint = f"the closest id is {one_line(near[0], 80)}" if near else "hypervisor preflight ."
         where = one_line(self._root, 120)
-        return SourceError(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
+        return NoSource(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
 
     def _near_path(self, spec: str) -> str:
         """Return a hint on the first part of a path that is not there."""
