@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from hypervisor.cli import GROUPS, VERBS, load, meant
+from hypervisor.cli import GROUPS, VERBS, load, meant, misspelt
 from hypervisor.cli.exit_codes import CHANGES, CODES
 from hypervisor.cli.words import WORDS
 from hypervisor.cli.wrapping import columns
@@ -42,11 +42,13 @@ def page(words: list[str]) -> str:
 
     verb = meant(topic)
     if verb not in VERBS:
-        raise UsageError(f"no help on '{one_line(topic, 40)}'", f"name a COMMAND, or {_ALL}")
+        near = misspelt.topic(topic, TOPICS)
+        hint = f"did you mean 'hypervisor help {near}'?" if near else f"hypervisor help {_ALL}"
+        raise UsageError(f"no help on '{one_line(topic, 40)}'", hint)
     return of_verb(verb, load(verb)).format_help().rstrip("\n")
 
 
-_ALL = ", ".join(TOPICS)
+_ALL = "|".join(TOPICS)
 _MORE = "on one command: hypervisor help COMMAND"
 _EVERYWHERE = {
     "-C DIR": "in front of a command: work as if started in DIR",
@@ -64,10 +66,7 @@ def _first() -> str:
 
 def _rest() -> list[str]:
     """Return what other pages there are, wrapped to the width of the terminal."""
-    topics = "|".join(TOPICS)
-    return textwrap.wrap(
-        f"on the rest: hypervisor help {topics}", columns(), subsequent_indent="  "
-    )
+    return textwrap.wrap(f"on the rest: hypervisor help {_ALL}", columns(), subsequent_indent="  ")
 
 
 def _verbs(group: str) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
 import textwrap
 from typing import NoReturn
 
+from hypervisor.cli import misspelt
 from hypervisor.cli.messages import complain
 from hypervisor.cli.wrapping import columns
 from hypervisor.system.text import escaped
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _SAID = (
     ("expected one argument", r"\1 takes a value"),
+    (r"not allowed with argument (\S+)", r"\1 and \2 exclude each other"),
     (r"invalid int value: (.*)", r"\1 takes a whole number, not \2"),
     (r"invalid float value: (.*)", r"\1 takes a number, not \2"),
     (r"invalid choice: (.*) \(choose from (.*)\)", r"\1 takes one of \3, not \2"),
@@ -69,8 +70,8 @@ class Parser(argparse.ArgumentParser):
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
-            near = difflib.get_close_matches(name, offered, 1)
-            return f"no option {name}", f"did you mean {near[0]}?" if near else ""
+            near = misspelt.option(name, offered)
+            return f"no option {name}", f"did you mean {near}?" if near else ""
         return None
 
     def _is_glued(self, name: str) -> bool:

@@ -170,7 +170,9 @@ class _Expander:
                 yield from self._file(path, spec)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+            raise SourceError(
+                f"{one_line(spec)}: can't be read: {reason}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
 
@@ -299,7 +301,9 @@ class _Expander:
                 data, _ = read_file(path, lists.LARGEST)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+            raise SourceError(
+                f"{one_line(spec)}: can't be read: {reason}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
         yield from self._entries(data, spec, (self._cwd, os.path.dirname(path)), path)
@@ -398,7 +402,7 @@ class _Expander:
 
     def _no_task(self, item_id: str) -> NoSource:
         near = difflib.get_close_matches(item_id, self._ids().all_ids(), 1)
-        hint = f"the closest id is {one_line(near[0], 80)}" if near else "hypervisor preflight ."
+        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check its path or id"
         where = one_line(self._root, 120)
         return NoSource(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
 

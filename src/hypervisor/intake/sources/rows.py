@@ -94,7 +94,9 @@ class Rows:
                 for number, row in enumerate(read, 1):
                     yield self._found(row, path, origin, number)
         except OSError as error:
-            raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
+            raise SourceError(
+                f"{origin}: can't be read: {error.strerror}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{origin}: {error.what}", error.fix) from None
 
