@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from contextlib import ExitStack
 
@@ -19,9 +20,10 @@ from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
+from hypervisor.ledger.options import check_name
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,6 +152,11 @@ def open_queue(
     `args.agent` is a command and no format of tasks was named."""
     from hypervisor.intake import opening
 
+    is_source = not for_work and os.path.lexists(args.queue)
+    if is_source and not args.sources and args.children_of is None:
+        what = f"{one_line(args.queue)} is a file or folder, and no queue is named"
+        raise UsageError(what, f"hypervisor open QUEUE {shell(args.queue)}")
+    check_name(args.queue)
     root = find_root()
     settings = load(root)
     for line in settings.raised:
@@ -301,9 +308,10 @@ def _not_opened(
     what = "nothing was added" if more else "no queue was opened"
     if failed:
         # Why was told as an error.
-        note(what)
+        note(f"{what}; a queue's name comes first" if os.path.lexists(args.queue) else what)
         return preflight_verb.code_of(checked)
-    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    again = f"hypervisor preflight {preflight_verb.asked(args, os.curdir)} -v"
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}", again)
     return 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import textwrap
@@ -67,6 +68,8 @@ class Parser(argparse.ArgumentParser):
                 break
             if name[:1] != "-" or name == "-" or name in known or self._is_glued(name):
                 continue
+            if os.path.lexists(word):
+                return f"no option {word}, but a file is called so", f"write ./{word}"
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]

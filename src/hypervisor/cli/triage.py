@@ -15,6 +15,7 @@ from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
+from hypervisor.ledger.options import check_name
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, lines_kept, one_line
 
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("triage works by its own rules", "leave out --instructions")
     from hypervisor.triage import unnamed
 
+    check_name(args.queue)
     root = find_root()
     settings = load(root)
     with ledger_at(root, look=True) as ledger:
@@ -70,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
         if unreadable:
             note("no queue was opened")
             return preflight_verb.code_of(checked)
-        complain("no queue was opened: there are no tasks")
+        again = f"hypervisor preflight {preflight_verb.asked(args, os.curdir)} -v"
+        complain("no queue was opened: there are no tasks", again)
         return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
