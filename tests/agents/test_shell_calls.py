@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypervisor.agents import shell_calls
-from hypervisor.agents.rights import VERBS
 from hypervisor.agents.shell_calls import calls, only_calls
+from hypervisor.agents.verbs import VERBS
 
 READ = [
     ("hypervisor next q", ["next"]),

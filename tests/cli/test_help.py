@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import cli
-from hypervisor.agents import rights
+from hypervisor.agents import verbs
 from hypervisor.cli import help
 from hypervisor.cli.exit_codes import CODES
 from hypervisor.cli.parser import of_verb
@@ -95,7 +95,7 @@ def test_help_on_what_there_is_not_says_what_there_is(run: Run) -> None:
 
 
 def test_other_words_for_a_verb_are_its_own(run: Run, project: Path) -> None:
-    assert rights.ALIASES == {"run": "work", "start": "work", "ls": "status"}
+    assert verbs.ALIASES == {"run": "work", "start": "work", "ls": "status"}
     write_task(project, "a")
     open_queue(project)
     assert run("ls", "q").stdout == run("status", "q").stdout

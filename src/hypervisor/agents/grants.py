@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.system import protected
 from hypervisor.system.text import one_line
 
@@ -69,8 +69,8 @@ def _verbs(
     held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
     for call in calls:
-        kind = rights.VERBS[call.verb]
-        if kind == rights.LOOK:
+        kind = verbs.VERBS[call.verb]
+        if kind == verbs.LOOK:
             # It shows what is known here, and changes nothing.
             queues.update(followed[word] for word in call.words if word in followed)
         elif call.verb in ("next", "plan", "integrate"):

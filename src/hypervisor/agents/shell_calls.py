@@ -7,8 +7,8 @@ read.
 from __future__ import annotations
 
 from hypervisor.agents import shell
-from hypervisor.agents.rights import ALIASES
 from hypervisor.agents.shell import ASSIGNS, Unreadable, Word
+from hypervisor.agents.verbs import ALIASES
 from hypervisor.system.late import late
 
 TYPE_CHECKING = False

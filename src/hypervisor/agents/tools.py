@@ -7,7 +7,7 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.config import tools
 from hypervisor.system.late import late
 
@@ -23,7 +23,7 @@ COMMON = frozenset(
 # A text on standard input (`<<`) is how reports are given; nothing else is read or written.
 _QUOTED = late(r"'[^']*'|\"[^\"]*\"")
 _REDIRECTED = late(r"[>&]|(?<!<)<(?!<)|<<<")
-_VERBS = frozenset(rights.WORKER_VERBS)
+_VERBS = frozenset(verbs.WORKER_VERBS)
 
 
 def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
@@ -61,7 +61,7 @@ def _is_ours(line: str) -> bool:
         commands = shell.read(line).commands()
     except shell.Unreadable:
         return False
-    if len(commands) != 1 or len(calls(line, rights.VERBS)) != 1:
+    if len(commands) != 1 or len(calls(line, verbs.VERBS)) != 1:
         return False
     (words,) = commands
     return len(words) > 1 and words[1].text in _VERBS and all(word.known for word in words)

@@ -151,7 +151,7 @@ def meant(word: str) -> str:
     """Return the verb that is called by `word`: itself, or what that is another word for."""
     if word in VERBS:
         return word
-    from hypervisor.agents.rights import ALIASES
+    from hypervisor.agents.verbs import ALIASES
 
     return ALIASES.get(word, word)
 

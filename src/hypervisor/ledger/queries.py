@@ -126,6 +126,12 @@ class Queries(Part):
             (queue, ASIDE),
         )
 
+    def again(self, queue: int) -> dict[str, int]:
+        """Return how many of the items that `tried_before` returns are waiting, and how many are
+        ready."""
+        states = [row.state for row in self.tried_before(queue)]
+        return {state: states.count(state) for state in ("waiting", "ready")}
+
     def tried(self, queue: Queue) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have
         ended, those left out that turned out to need no worker."""

@@ -14,8 +14,8 @@ from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
 from hypervisor.tasks import edit, locate, read, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.header_edit import EditRefused
-from hypervisor.tasks.task import task_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

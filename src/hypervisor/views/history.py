@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
-from hypervisor.ledger.findings import ClaimRow, Event, KnownItem
+from hypervisor.ledger.findings import ClaimRow, Event, KnownItem, spent_on
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
@@ -113,7 +113,9 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
         "generation": row.generation,
         "queue_state": row.queue_state,
         "state": row.state,
-        "standing": outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause).word,
+        "standing": outcomes.standing(
+            row.state, row.first_claimed_at, spent_on(row), row.cause
+        ).word,
         "cause": row.cause,
         "path": row.path,
         "title": row.title,

@@ -6,7 +6,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.tasks import formats
-from hypervisor.tasks.formats import Item
+from hypervisor.tasks.item import Item
 
 STATUS_CLASS = load("/").status_class
 

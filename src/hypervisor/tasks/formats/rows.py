@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +46,14 @@ _NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
+# The row that was asked about last: each is asked about eight times in a row.
+_last: tuple[Row, _Columns] | None = None
 
 
 def _columns(row: Row) -> _Columns:
+    global _last
+    if _last is not None and _last[0] is row:
+        return _last[1]
     keys = (*row,)
     found = _known.get(keys)
     if found is None:
@@ -65,6 +71,7 @@ def _columns(row: Row) -> _Columns:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[keys] = found
+    _last = (row, found)
     return found
 
 
