@@ -260,7 +260,8 @@ def test_done_next_is_0_though_nothing_can_be_handed_out(
     ended = run("done", token, "--summary", "x", "--next")
     assert (ended.returncode, ended.stdout) == (
         0,
-        f"accepted {token}: done\nqueue paused (too hot): stop here; hypervisor resume q goes on\n",
+        f"accepted {token}: done\n"
+        "queue paused (too hot): stop here; hypervisor resume q continues it\n",
     )
 
 
@@ -316,7 +317,7 @@ def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: st
     assert ended.stdout == ""
     assert ended.stderr == (
         f"error: you no longer own this: claim {token} ended when the queue was cancelled, "
-        "and its item is cancelled; nothing was written\nhint: go on with: hypervisor next q\n"
+        "and its item is cancelled; nothing was written\nhint: continue with: hypervisor next q\n"
     )
     assert path.read_bytes() == before
 

@@ -91,7 +91,7 @@ def test_who_judges_is_a_command_where_one_is_given(rows: Path, run: Run) -> Non
     assert run("work", "rows.csv", "--", "true").returncode == 0
     told = run("judge", "rows")
     assert (told.returncode, told.stderr) == (
-        2, "error: nobody is named to judge\nhint: add -- COMMAND, or --agent NAME\n",
+        2, "error: no command and no agent is given\nhint: add -- COMMAND, or --agent NAME\n",
     )  # fmt: skip
     missing = run("judge", "rows", "--", "./judge.sh")
     assert missing.stderr == "error: ./judge.sh: no such file\nhint: check the path\n"

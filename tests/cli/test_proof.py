@@ -169,7 +169,7 @@ def test_the_last_refusal_uses_up_the_attempt_and_says_that_the_item_is_lost(run
     assert first.returncode == 1 and "the item is still yours" in first.stderr
     last = done(run, "y", token)
     assert last.returncode == 1 and "the item is no longer yours" in last.stderr
-    assert "go on with: hypervisor next q" in last.stderr
+    assert "continue with: hypervisor next q" in last.stderr
     assert done(run, "z", token).returncode == 4
     summary = json.loads(run("summary", "q", "--json").stdout)["workers"][0]
     assert summary["status"] == "failed" and summary["proof"] is None

@@ -91,7 +91,7 @@ def _dependants(ledger: Ledger, waited: list[tuple[str, str]]) -> list[dict[str,
 
 def _waited(told: list[dict[str, str]]) -> list[str]:
     lines = [
-        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for that: its worker "
+        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for it; its worker "
         "is told"
         for one in told
     ]

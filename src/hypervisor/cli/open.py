@@ -38,7 +38,7 @@ EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
+    parser.add_argument("queue", help="a name for the queue; these items are added to one at work")
     add_options(parser)
     options.add_check(parser)
     options.add_notify(parser)
@@ -99,7 +99,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--answer",
         metavar="FILE",
-        help="a JSON schema (2020-12): each item done brings an answer that fits it, and "
+        help="a JSON schema (2020-12): each done item comes with an answer that fits it, and "
         "`hypervisor results` has its columns",
     )
     parser.add_argument("--first", type=int, metavar="N", help="only the first N ready items")
@@ -212,8 +212,8 @@ def open_queue(
         print("\n".join(["the check:", *shown]), file=sys.stderr)
     elif opened.is_new and opened.added and not args.json:
         options.tell(
-            f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
-            "command prove it"
+            "no check: an item is done when its worker says so; let a command decide: "
+            f"hypervisor check {args.queue} 'CMD'"
         )
     if failed:
         return 1

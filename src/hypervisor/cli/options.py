@@ -34,7 +34,9 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     piped = [name for name, value in given.items() if value == "-"]
     if len(piped) > 1:
-        raise UsageError("only one text can come from standard input", "give the other as a word")
+        raise UsageError(
+            "only one text can come from standard input", "give the other on the command line"
+        )
     for name in piped:
         given[name] = _standard_input(exact=name == "answer")
     told = {}

@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
             if name[:1] != "-" or name == "-" or name in known or self._is_glued(name):
                 continue
             if os.path.lexists(word):
-                return f"no option {word}, but a file is called so", f"write ./{word}"
+                return f"no option {word}, but there is a file of that name", f"write ./{word}"
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]

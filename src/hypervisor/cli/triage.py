@@ -197,7 +197,7 @@ def _changes(summary: Summary) -> str:
 
 def _print_next(queue: str, counts: dict[str, int], left: bool) -> None:
     if left:
-        print("some are left; the same command goes on with them")
+        print("some are left; the same command continues with them")
     print(f"more: hypervisor summary {queue} --json")
     if counts["success"]:
         print(f"take it back: hypervisor undo {queue}")

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-turns",
         type=int,
         metavar="T",
-        help=f"turns that an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
+        help=f"turns an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--branch",
         action="store_true",
-        help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
+        help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree of its own "
         "(docs/branches.md)",
     )
     parser.add_argument(
@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="command: hand this variable on to it, e.g. a key; may be repeated",
+        help="command: pass this variable to it, e.g. a key; may be repeated",
     )
     parser.add_argument(
         "--keep-order",
@@ -145,7 +145,9 @@ def run(args: argparse.Namespace) -> int:
         queue, _ = work_on.chosen(args.sources, args.queue)
         return attach(root_of_queue(queue), queue)
     if args.agent is None and not args.words:
-        raise UsageError("nobody is named to do the work", "add -- COMMAND {path}, or --agent NAME")
+        raise UsageError(
+            "no command and no agent is given", "add -- COMMAND {path}, or --agent NAME"
+        )
     args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
@@ -262,7 +264,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         return 0, ""
     if withheld:
         told = f"the command runs without {listed(withheld, 20, 60)}"
-        messages.note(f"{told}; --env NAME hands one on")
+        messages.note(f"{told}; --env NAME passes one on")
     options.subscribe(ledger, args.queue, args.notify)
     if args.detach:
         return _detach(args, ledger), ""
@@ -424,7 +426,7 @@ def _next(
     if why == "refused":
         mend = "What to do: hypervisor doctor"
         if args.agent == "command":
-            mend = "Once that is fixed, the same command goes on"
+            mend = "Once that is fixed, run the same command again"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
     if why == "not done":
         return (
@@ -434,13 +436,15 @@ def _next(
         )
     if why == "halted":
         failed = count(args.halt, "failure")
-        return f"stopped after {failed}; the same command goes on with what is left"
+        return f"stopped after {failed}; the same command continues with what is left"
     if why == "stopped":
-        return "stopped; the same command goes on with what is left"
+        return "stopped; the same command continues with what is left"
     if why == "paused":
         if resume_at:
-            return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
-        return f"paused; go on with: {goes_on}, then the same command"
+            return (
+                f"paused until {until(resume_at)}; the same command waits for that, then continues"
+            )
+        return f"paused; continue with: {goes_on}, then the same command"
     if why == "idle":
-        return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
+        return f"nothing more was handed out: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"
