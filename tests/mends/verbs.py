@@ -550,7 +550,7 @@ CASES = [
     Case(
         "cli/review.py: hypervisor review {} --reject",
         suggested("review q --suggested"),
-        prints("suggested no more"),
+        prints("no longer suggested"),
     ),
     Case(
         "cli/review.py: hypervisor review {} ID --accept",

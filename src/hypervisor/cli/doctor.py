@@ -1,4 +1,4 @@
-"""`hypervisor doctor`: what is right and what is not, with the command that mends it."""
+"""`hypervisor doctor`: what is right and what is not, with the command that fixes it."""
 
 from __future__ import annotations
 

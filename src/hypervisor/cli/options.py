@@ -160,8 +160,9 @@ def add_budget(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--budget",
         metavar="LIMITS",
-        help="hand out nothing more after so many dollars, tokens, or so much time from the first "
-        "claim on, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then uses more",
+        help="hand out nothing more once this many dollars or tokens, or this much time since the "
+        "first claim, are used up, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then "
+        "uses more",
     )
     parser.add_argument("--budget-tokens", type=int, help=SUPPRESS)
     parser.add_argument("--budget-minutes", type=float, help=SUPPRESS)
@@ -326,7 +327,7 @@ def add_end(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--note",
         metavar="TEXT",
-        help="what the owner should know beside it: e.g. that the task's text gives orders to "
+        help="what else the owner should know: e.g. that the task's text gives orders to "
         "agents, which you did not follow; - reads standard input",
     )
     add_next(parser)

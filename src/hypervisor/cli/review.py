@@ -207,7 +207,7 @@ def _judge_suggested(ledger: Ledger, args: argparse.Namespace, item_id: str, by:
     shown = one_line(item_id, 80)
     if args.reject is not None:
         ledger.suggestions.reject(args.queue, item_id, by)
-        print(f"rejected {shown}: it is suggested no more")
+        print(f"rejected {shown}: it is no longer suggested")
         return
     ledger.suggestions.accept(args.queue, item_id, by)
     markers.mark(ledger, args.queue)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
-        "again goes on with that queue.\n\nWORDS are the command line of --agent command, one "
+        "again continues that queue.\n\nWORDS are the command line of --agent command, one "
         "process per item, without a shell: "
         "{path}, {id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code that a shell or an interpreter is given; {{name}} is {name} as it is. "
@@ -126,8 +126,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detach",
         action="store_true",
-        help="go on in the background, apart from this terminal and session, until the queue has "
-        "drained; one pool at most",
+        help="continue in the background, independent of this terminal and session, until the "
+        "queue has drained; one pool at most",
     )
     parser.add_argument(
         "--attach", action="store_true", help="show the log of the detached pool as it grows"

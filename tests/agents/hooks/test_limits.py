@@ -149,7 +149,7 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     assert main(["next", "q"]) == 0
     assert re.search(f"stop here; it continues by itself at {clock}", capsys.readouterr().out)
     main(["status", "q"])
-    assert "its session or pool goes on" in capsys.readouterr().out
+    assert "its session or pool continues" in capsys.readouterr().out
     session.event("SessionEnd", reason="other")
     with session.ledger.store.write():
         session.ledger.store.change("delete from session")
