@@ -254,6 +254,8 @@ def use(ledger: Ledger) -> None:
     (
         ledger.queries.waiting_for("f"),
         ledger.queries.events_after([number], 0),
+        ledger.queries.asked(number),
+        ledger.queries.ids_at("a.md"),
         ledger.queries.claims_after([number], 0),
     )
     ledger.queries.claim_now(1), ledger.items.ended("q", ["blocked", "failed"])

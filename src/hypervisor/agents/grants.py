@@ -89,11 +89,13 @@ def _verbs(
 
 
 def _named(call: Call) -> str:
-    """Return the queue, or whatever a call names first."""
+    """Return the queue, or whatever a call names first; "" where that may be an option's value."""
     words = call.words
-    if words and words[0].startswith("-"):
-        words = words[-1:]
-    return words[0] if words else ""
+    if words and not words[0].startswith("-"):
+        return words[0]
+    pairs = zip(("", *words), words, strict=False)
+    names = [word for last, word in pairs if word[:1] != "-" and last != "-n"]
+    return names[0] if len(names) == 1 else ""
 
 
 def _file(

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
 
 
 def _shown(stream: TextIO) -> Shown:
-    # One verb may call another.
+    # A verb that calls another one has it guarded already: twice escaped, colours would be text.
     stream = getattr(stream, "unguarded", stream)
     if not stream.isatty():
         return Shown(stream)

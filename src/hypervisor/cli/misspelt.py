@@ -50,8 +50,11 @@ def verb(word: str) -> str:
 def option(word: str, known: Iterable[str]) -> str:
     """Return which of the options `known` may have been meant by `word`, "" for none."""
     # Whoever sees that there is no such option is sent to the help anyway.
-    offered = [name for name in known if name not in ("-h", "--help")]
-    return next(iter(difflib.get_close_matches(word, [*offered, "--quiet", "--verbose"], 1)), "")
+    offered = [name for name in known if name not in ("-h", "--help")] + ["--quiet", "--verbose"]
+    # Without the dashes, which all have in common.
+    words = {name.lstrip("-"): name for name in offered}
+    near = difflib.get_close_matches(word.lstrip("-"), words, 1)
+    return words[near[0]] if near else ""
 
 
 def topic(word: str, topics: Iterable[str]) -> str:

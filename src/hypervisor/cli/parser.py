@@ -12,6 +12,7 @@ from typing import NoReturn
 from hypervisor.cli import misspelt
 from hypervisor.cli.messages import complain
 from hypervisor.cli.wrapping import columns
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import escaped
 
 TYPE_CHECKING = False
@@ -56,8 +57,21 @@ class Parser(argparse.ArgumentParser):
             told = told.replace("the following arguments are required", "missing")
             for argparse_says, we_say in _SAID:
                 told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
+            if told == "missing: queue":
+                hint = self._with_queue()
         complain(escaped(told), escaped(hint) or f"{self.prog} --help")
         self.exit(2)
+
+    def _with_queue(self) -> str:
+        """Return the command with the only queue, or how one is named; "" where there is none."""
+        from hypervisor.cli.place import queue_and_root
+
+        try:
+            return f"{self.prog} {queue_and_root(None, self.prog.split()[-1])[0]}"
+        except UsageError as error:
+            return str(error)
+        except HypervisorError:
+            return ""
 
     def _unknown(self) -> tuple[str, str] | None:
         """Return in words which option of the line there is not, and which one may be meant."""

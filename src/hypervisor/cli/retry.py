@@ -58,10 +58,10 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(shown, ensure_ascii=False))
     else:
-        number = len(told.ready)
-        then = "ready again; the next worker is told why the last attempt ended:"
-        are = f"{count(number, 'item')} {either(number, 'is', 'are')} {then}"
-        print(are if number else "nothing to retry")
+        are = either(len(told.ready), "is", "are")
+        then = "; the next worker is told why the last attempt ended:" if told.ready else ""
+        head = f"{count(len(told.ready), 'item')} {are} ready again{then}"
+        print(head if told.ready or told.left else "nothing to retry")
         again = [
             f"{options.name(item, title)}, {AGAIN.title if state == 'ready' else state}: "
             f"“{prose(why or 'no reason given', 300)}”"

@@ -72,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
         if unreadable:
             note("no queue was opened")
             return preflight_verb.code_of(checked)
-        again = f"hypervisor preflight {preflight_verb.asked(args, os.curdir)} -v"
-        complain("no queue was opened: there are no tasks", again)
+        complain("no queue was opened: there are no tasks", "hypervisor help formats")
         return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):

@@ -204,7 +204,7 @@ class Suggestion(NamedTuple):
 class Answer(NamedTuple):
     """An item, with the row that it was made from (JSON; None for a file or a part of one), and of
     the claim that was accepted or is live which attempt it was, when, with which model, its proof,
-    its answer (JSON), and its report (JSON) where checks have said something."""
+    its answer and its report (both JSON)."""
 
     no: int
     id: str

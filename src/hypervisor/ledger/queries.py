@@ -169,6 +169,15 @@ class Queries(Part):
         ) or self._store.row("select id from item where path = ? order by no desc limit 1", (word,))
         return row["id"] if row else None
 
+    def ids_at(self, path: str) -> list[str]:
+        """Return the ids of all items whose file this was when one was opened of it last."""
+        rows = self._store.rows(
+            "select id from item where path = ? and queue = "
+            "(select max(queue) from item where path = ?) order by no",
+            (path, path),
+        )
+        return [item_id for (item_id,) in rows]
+
     def ids_like(self, start: str, queue: str | None, limit: int) -> list[str]:
         """Return ids that begin with `start`, of one queue or of all, at most `limit`."""
         known = [row for row in self._queues.all() if queue in (None, row.name)]
@@ -251,6 +260,13 @@ class Queries(Part):
             f"{_EVENTS} where e.queue in ({marks}) and e.no > ? order by e.no",
             (*queues, number),
         )
+
+    def asked(self, queue: int) -> list[str]:
+        """Return what a generation was filled from, as the user named it each time, in order."""
+        rows = self._store.rows(
+            "select detail from event where queue = ? and kind = 'asked' order by no", (queue,)
+        )
+        return [detail for (detail,) in rows]
 
     def claims_after(self, queues: Sequence[int], number: int) -> list[ClaimRow]:
         """Return the claims in these queues whose number is above `number`, in order."""

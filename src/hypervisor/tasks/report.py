@@ -30,7 +30,7 @@ _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ud800-\udfff\ufeff\ufffe\uffff]"
+    "\ud800-\udfff\ufeff\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
 

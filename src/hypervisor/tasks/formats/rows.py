@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     StatusClass = Callable[[str | None], str]
 
 _TITLES = ("title", "name", "summary", "prompt", "text")
+# Of a text that is no title of its own.
+_LONGEST = 200
 _STATES = (
     "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
     "item_status", "ticket status", "ticket_status",
@@ -129,12 +131,16 @@ class Rows(Format):
         )
 
     def title(self, row: Row) -> str:
-        """Return the first line of what says what the item is, "" for nothing."""
-        for key in _columns(row).titles:
+        """Return the first line of what says what the item is, else of each text with a letter, ""
+        for none: an id made of a row's content tells nobody which row it is."""
+        columns = _columns(row)
+        for key in columns.titles:
             told = row[key]
             if isinstance(told, str) and (told := told.strip()):
                 return told.split("\n", 1)[0]
-        return ""
+        texts = [told for key, told in row.items() if key != columns.name and type(told) is str]
+        firsts = [told.strip().split("\n", 1)[0] for told in texts]
+        return ", ".join(one for one in firsts if any(map(str.isalpha, one)))[:_LONGEST]
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
