@@ -57,7 +57,7 @@ def test_rows_without_instructions_are_one_line_that_says_how(rows: Path, run: R
 def test_a_source_that_is_not_there_is_one_error_with_what_is(rows: Path, run: Run) -> None:
     (rows / "tasks/inbox").mkdir(parents=True)
     told = run("open", "q", "task/inbox")
-    assert (told.returncode, told.stdout) == (1, "")
+    assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == (
         "error: task/inbox: no such file or folder\n"
         "hint: the closest name there is tasks\n"
