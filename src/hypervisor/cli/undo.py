@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     stays = _settle(root, args, ours, [one.id for one in results if one.outcome in FINE])
     if nothing is not None and (stays is None or not (stays.commits or stays.files)):
         raise nothing
-    code = 1 if left else 0 if restored else NothingToUndo.exit_code
+    # What stays of workers' work was asked for as well.
+    code = 1 if left else 0 if restored or nothing else NothingToUndo.exit_code
     if args.json:
         told = [{**one._asdict(), "path": os.path.relpath(one.path, root)} for one in results]
         shown = {"queue": args.queue, "files": told}
