@@ -65,14 +65,18 @@ class Names:
 
     def _find(self, name: str, near: str | None) -> list[Named]:
         folded = _fold(name.strip())
+        folder = os.path.dirname(near or "")
         if self._by_id is None:
             self._by_id = defaultdict(list)
             for one in (*self._inside, *self._outside):
                 self._by_id[_fold(one.id)].append(one)
         exact = self._by_id.get(folded, [])
         if len(exact) > 1:
-            exact = [one for one in exact if one.id == name]
-        if len(exact) == 1:
+            exact = [one for one in exact if one.id == name] or exact
+        # What is meant by a path is meant wherever it is, what is in the same folder is nearest.
+        if len(exact) == 1 and (
+            "/" in name or exact[0].path == near or os.path.dirname(exact[0].path or "") == folder
+        ):
             return exact
         if self._by_name is None:
             self._by_name = self._named()
@@ -84,13 +88,13 @@ class Names:
             end = f"/{folded.removesuffix('.md')}.md"
             within = [hit for hit in hits if _fold(f"/{hit[1].path or ''}").endswith(end)]
             hits = within or hits
-        folder = os.path.dirname(near or "")
         best: dict[int, Named] = {}
         least: tuple[int, bool, bool, int] | None = None
         inside = {id(one) for one in self._inside} if len(hits) > 1 else set()
         for kind, one in hits:
             there = os.path.dirname(one.path or "")
-            rank = (-_shared(folder, there), there != folder, id(one) not in inside, kind)
+            exactly = kind == 0 and one in exact
+            rank = (-_shared(folder, there), there != folder, id(one) not in inside, kind - exactly)
             if least is None or rank < least:
                 least, best = rank, {}
             if rank == least:
@@ -123,7 +127,8 @@ def _names(one: Named) -> Iterable[tuple[int, str]]:
     if number := _NUMBER.fullmatch(own):
         yield 3, _plain(number[1])
     for alias in one.aliases:
-        yield 4, _plain(_fold(alias))
+        # What goes by its path since others have its id is called by that all the same.
+        yield 0 if one.id.endswith(f"#{alias}") else 4, _plain(_fold(alias))
 
 
 def _fold(name: str) -> str:
