@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from hypervisor.tasks.read import Document
 
 # Keys as `folded` returns them.
-_WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requires"))
+_WAITS = frozenset((
+    "dependson", "dependencies", "dependency", "depends", "requires", "blockedby", "blocker",
+    "blockers", "prerequisite", "prerequisites", "prereq", "prereqs", "waitsfor",
+))  # fmt: skip
 BLOCKS = frozenset(("blocks", "blocking"))
 # How other keys begin that may say what a task waits for.
 _LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
@@ -55,6 +58,11 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
             names = told.blocks if says == "blocks" else told.waits if says == "waits" else None
             _read(document, name, value, told, names)
     return told
+
+
+def may_say(key: str) -> bool:
+    """True if by its name `key` may hold links."""
+    return _says(key) is not None
 
 
 def is_read(key: str, unread: Sequence[str]) -> bool:

@@ -378,7 +378,7 @@ def test_a_task_behind_a_locked_one_says_so(task: Write, project: Path, sort: So
 
 
 def test_an_item_is_named_by_its_path_where_it_has_no_id(task: Write, sort: Sort) -> None:
-    task("t/a.md", id=None, title="Test thing", status="active")
+    task("t/a.md", id=None, title="Test thing", status="todo")
     (entry,) = sort().ready
     assert (entry.id, entry.path) == ("t/a.md", "t/a.md")
 

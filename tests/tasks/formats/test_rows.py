@@ -148,6 +148,9 @@ def test_a_task_of_taskwarrior_is_known_by_its_uuid() -> None:
         ({"done": True}, "done"),
         ({"done": "maybe"}, "ready"),
         ({"status": "200"}, "ready"),
+        ({"state": "TX"}, "ready"),
+        ({"status": "pending"}, "unknown"),
+        ({"status": "paused"}, "waiting"),
         ({"status": "active"}, "ready"),
         ({"text": "x"}, "ready"),
     ],
@@ -200,7 +203,7 @@ def test_an_issue_of_beads_that_is_put_off_waits_and_a_lone_link_counts() -> Non
         ({"status": "\u2705 Done"}, "done"),
         ({"status": "Done (2026-01-02)"}, "done"),
         ({"status": "3. Done"}, "done"),
-        ({"status": "50% done"}, "ready"),
+        ({"status": "50% done"}, "unknown"),
         ({"Task Status": "Done"}, "done"),
         ({"isDone": True}, "done"),
         ({"Complete": "\u2713"}, "done"),
@@ -227,3 +230,34 @@ def test_a_link_of_beads_that_is_a_remark_is_none_under_either_name() -> None:
     links = [{"id": "bd-2", "dependency_type": "related"}, {"id": "bd-3"}]
     found = item({**BEADS, "dependencies": links}, "beads")
     assert found is not None and found.depends_on == ("bd-3",)
+
+
+def test_an_issue_of_jira_s_interface_waits_as_in_its_table() -> None:
+    def link(phrase: str, way: str, key: str, name: str = "Blocks") -> dict[str, object]:
+        return {"type": {"name": name, way: phrase}, f"{way}Issue": {"key": key}}
+
+    fields = {
+        "summary": "T",
+        "status": {"name": "Fertig", "statusCategory": {"key": "new", "name": "Offen"}},
+        "parent": {"key": "A-9"},
+        "issuelinks": [
+            link("wird blockiert durch", "inward", "A-2"),
+            link("blocks", "outward", "A-3"),
+            link("depends on", "outward", "A-4", "Dependency"),
+            link("relates to", "outward", "A-5", "Relates"),
+        ],
+    }
+    found = item({"id": "1", "key": "A-1", "fields": fields}, "jira")
+    assert found is not None
+    assert (found.id, found.title, found.state) == ("A-1", "T", "ready")
+    assert (found.depends_on, found.blocks, found.parent) == (("A-2", "A-4"), ("A-3",), "A-9")
+    unasked = item({"id": "1", "key": "A-1", "fields": {"summary": "T"}}, "jira")
+    assert unasked is not None and unasked.held.startswith("its status was not exported")
+
+
+def test_a_link_of_jira_that_does_not_say_who_waits_is_not_left_out() -> None:
+    row = {"Issue key": "A-1", "Summary": "T", "Status": "To Do"}
+    found = item(row | {"Inward issue link (Dependency)": "A-2"}, "jira")
+    assert found is not None and "Inward issue link (Dependency)" in found.held
+    found = item(row | {"Inward issue link (Relates)": "A-2"}, "jira")
+    assert found is not None and not found.held

@@ -132,6 +132,11 @@ class Format:
             return items
         return [one for one in items if one.id == name or one.id.startswith(f"{name}/")]
 
+    def parts(self, items: list[Item]) -> list[str]:
+        """Return the names under which `FILE#NAME` means a part of `items`, where the file alone
+        may mean none of them."""
+        return []
+
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Return the edits of `text` that mark `item` as ended with `state`; none where it is
         marked already, and None for what this format never writes."""

@@ -33,7 +33,8 @@ class Linear(Rows):
                 return state
         if not any(has(row, column) for column, _ in _DATES):
             return "ready" if word.casefold() in _UNSTARTED else status_class(word or None)
-        return super().state(row, word, status_class)
+        state = super().state(row, word, status_class)
+        return "ready" if state == "unknown" else state
 
     def title(self, row: Row) -> str:
         """Return the title, without the quote that keeps spreadsheets from running it."""

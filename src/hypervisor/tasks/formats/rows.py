@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypervisor.system.late import late
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
 from hypervisor.tasks.formats import Format, Item, Splice
@@ -18,14 +19,15 @@ _STATES = (
     "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
     "item_status", "ticket status", "ticket_status",
 )  # fmt: skip
-_IDS = ("id", "key", "number", "custom_id")
+_IDS = ("id", "key", "number", "custom_id", "task_id", "task id", "uuid", "slug", "name", "#", "no")
 # As `folded` returns them, without an `is` before them.
 _FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "resolved"))
 _TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "\u2705", "\u2611"))
 # When a row was finished, which tells where it has no status.
 _DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
-# What a word means in any column of that name; other words are data.
-_SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
+# What HTTP answers, and a state of a country, are no words of a tracker.
+_HTTP = late(r"[1-5]\d\d")
+_REGION = late(r"[A-Z]{2}")
 
 
 class _Columns(NamedTuple):
@@ -56,7 +58,7 @@ def _columns(row: Row) -> _Columns:
         found = _Columns(
             tuple(spelt[name] for name in _TITLES if name in spelt),
             next((spelt[name] for name in _STATES if name in spelt), None),
-            next((key for key in keys if key.casefold() in _IDS), None),
+            next((spelt[name] for name in _IDS if name in spelt), None),
             tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
             tuple(key for key in keys if plain[key] in _DATES),
             tuple(links_in(keys)),
@@ -69,8 +71,8 @@ def _columns(row: Row) -> _Columns:
 
 
 class Rows(Format):
-    """What all rows have in common; without a tool of their own, a status counts where its word is
-    beyond doubt."""
+    """What all rows have in common; those without a tool of their own are known by the words of
+    the settings."""
 
     name = "rows"
     about = "CSV, TSV, JSON lines or a JSON array: a row an item, with --instructions"
@@ -101,12 +103,14 @@ class Rows(Format):
         word = self.word(row)
         state = self.state(row, word, status_class)
         told = self.links(row)
-        parent, name = self.parent(row), self.name_of(row)
+        parent, name, title = self.parent(row), self.name_of(row), self.title(row)
+        if not name and _columns(row).links:
+            name = title
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
             _text(cell(row, self.id_key)) if self.id_key is not None else "",
-            self.title(row),
+            title,
             state,
             word,
             "",
@@ -139,16 +143,18 @@ class Rows(Format):
         """Return the class of the row's state; a date tells where there is no word."""
         if _ticked(row) or (word in row and _dated(row)):
             return "done"
-        state = status_class(word or None)
-        return state if state in _SAFE else "ready"
+        if _HTTP.fullmatch(word) or (_REGION.fullmatch(word) and has(row, "state")):
+            return "ready"
+        return status_class(word or None)
+
+    def state_key(self, row: Row) -> str | None:
+        """Return the column that a status is in, None for none."""
+        return _columns(row).state
 
     def links(self, row: Row) -> Dependencies:
-        """Return what the item waits for, and what waits for it: only what has a name can be named
-        by others."""
+        """Return what the item waits for, and what waits for it."""
         links = _columns(row).links
-        if not links or not self.name_of(row):
-            return _NO_LINKS
-        return in_row({key: row[key] for key in links})
+        return in_row({key: row[key] for key in links}) if links else _NO_LINKS
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
