@@ -257,3 +257,10 @@ def test_rows_without_an_id_wait_for_each_other_by_their_titles(write: Write, so
     checked = sort("r.csv", instructions=True)
     assert [entry.title for entry in checked.ready] == ["Design"]
     assert {entry.kind for entry in checked.held} == {"waits_in_batch", "missing_dependency"}
+
+
+def test_lines_that_are_almost_boxes_are_told(write: Write, sort: Sort) -> None:
+    almost = "-[ ] b\n- [ ]c\n- [] d\n```\n-[ ] e\n```\n- [x](f) g\n- [](h)\n"
+    write("TODO.md", f"- [ ] a\n{almost}")
+    (warned,) = sort("TODO.md").warnings
+    assert warned.reason.endswith("line 2, 3, 4")

@@ -261,3 +261,71 @@ def test_a_link_of_jira_that_does_not_say_who_waits_is_not_left_out() -> None:
     assert found is not None and "Inward issue link (Dependency)" in found.held
     found = item(row | {"Inward issue link (Relates)": "A-2"}, "jira")
     assert found is not None and not found.held
+
+
+def test_an_issue_of_linear_s_interface_waits_as_its_relations_say() -> None:
+    def node(kind: str, key: str, other: str) -> dict[str, object]:
+        return {"type": kind, key: {"identifier": other}}
+
+    row: dict[str, object] = {
+        "identifier": "E-1",
+        "title": "T",
+        "state": {"name": "Shaping", "type": "unstarted"},
+        "parent": {"identifier": "E-9"},
+        "inverseRelations": {"nodes": [node("blocks", "issue", "E-2"), node("x", "issue", "E-7")]},
+        "relations": {"nodes": [node("blocks", "relatedIssue", "E-3")]},
+    }
+    found = item(row, "linear")
+    assert found is not None
+    assert (found.id, found.state, found.parent) == ("E-1", "ready", "E-9")
+    assert (found.depends_on, found.blocks) == (("E-2",), ("E-3",))
+    done = row | {"state": {"name": "Shipped", "type": "completed"}}
+    assert told(done, "linear")[2] == "done"
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"issue_dependencies_summary": {"blocked_by": 1}}, "waiting"),
+        ({"issue_dependencies_summary": {"blocked_by": 0, "total_blocked_by": 1}}, "ready"),
+        ({"blockedBy": {"nodes": [{"number": 2, "state": "CLOSED"}], "totalCount": 3}}, "waiting"),
+        ({"sub_issues_summary": {"total": 2, "completed": 1}}, ""),
+        ({"sub_issues_summary": {"total": 2, "completed": 2}}, "ready"),
+        ({"subIssues": {"nodes": [{"number": 3, "state": "OPEN"}]}}, ""),
+    ],
+)
+def test_what_github_only_counts_keeps_an_issue(more: dict[str, object], state: str) -> None:
+    row: dict[str, object] = {"number": 1, "title": "T", "state": "open"}
+    assert told(row | more, "github")[2] == state
+    part = item(row | {"parent_issue_url": "https://api.github.com/repos/o/r/issues/9"}, "github")
+    assert part is not None and part.parent == "9"
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        ({"status": {"name": "Done"}}, "done"),
+        ({"status": ["done"]}, "done"),
+        ({"status": {"label": "In progress", "id": 3}}, "in_progress"),
+        ({"blocked": True}, "blocked"),
+        ({"blocked": "no"}, "ready"),
+        ({"blocked": True, "done": True}, "done"),
+    ],
+)
+def test_a_status_that_is_an_object_or_a_flag_is_one(row: dict[str, object], state: str) -> None:
+    assert told(row, "rows")[2] == state
+
+
+@pytest.mark.parametrize(
+    ("cell", "waits"),
+    [
+        ("[2, 3]", ("2", "3")),
+        ('["a-2"]', ("a-2",)),
+        ("[]", ()),
+        ("Design (https://www.notion.so/Design-1a2b)", ("Design",)),
+    ],
+)
+def test_a_cell_holds_names_as_its_tool_writes_them(cell: str, waits: tuple[str, ...]) -> None:
+    for key in ("depends_on", "Blocked By (Dependencies)", "dependency", "predecessors"):
+        found = item({"id": "1", key: cell}, "rows")
+        assert found is not None and found.depends_on == waits

@@ -64,8 +64,10 @@ class Names:
         return self._find(plain, near) if plain not in ("", name) else found
 
     def _find(self, name: str, near: str | None) -> list[Named]:
-        folded = _fold(name.strip())
         folder = os.path.dirname(near or "")
+        if name.startswith("../"):
+            name = os.path.normpath(os.path.join(folder, name))
+        folded = _fold(name.strip())
         if self._by_id is None:
             self._by_id = defaultdict(list)
             for one in (*self._inside, *self._outside):

@@ -40,6 +40,7 @@ _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
 _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -212,6 +213,8 @@ class _Lines:
                 if not raw:
                     break
             raise _BadLine("the line is longer than 1 MiB", "shorten or remove it")
+        if self.number == 1 and raw[:2] in _UTF_16:
+            raise _NotText(1)
         if b"\0" in raw:
             raise _BadLine("the line holds a NUL byte", "remove it")
         try:
@@ -395,7 +398,9 @@ def _json_array(text: str, origin: str) -> Iterator[_Row]:
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
-        raise SourceError(what, "fix it") from None
+        end = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        pages = end > 0 and text[end : end + 1] == "["
+        raise SourceError(what, "join its pages: jq -s add" if pages else "fix it") from None
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
     line, counted = 1, 0

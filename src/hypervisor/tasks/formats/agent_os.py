@@ -65,6 +65,8 @@ class AgentOS(SpecFolders):
     def item(self, entry: Entry, links: Links, path: str) -> Item:
         """Return an item: that of a task that is ticked is done."""
         told = super().item(entry, links, path)
+        if told.state == "blocked":
+            return told._replace(word="blocked")
         if told.state != "done" and any(box.done for box in entry.above):
             return told._replace(state="done", word="[x] of its task")
         return told

@@ -90,7 +90,7 @@ class Kiro(SpecFolders):
         wanted = {one.box.at for one in _wanted(text)}
         left = sum(box.at not in wanted and not box.done for box in _boxes(text))
         told = "optional box or checkpoint is" if left == 1 else "optional boxes or checkpoints are"
-        return [f"{left} open {told} left out"] if left else []
+        return [*super().notes(path), *([f"{left} open {told} left out"] if left else [])]
 
 
 def _boxes(text: str) -> Sequence[Box]:

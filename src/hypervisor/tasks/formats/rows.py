@@ -19,6 +19,7 @@ _STATES = (
     "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
     "item_status", "ticket status", "ticket_status",
 )  # fmt: skip
+_STATUS_NAMES = ("name", "label", "value", "title", "status")
 _IDS = ("id", "key", "number", "custom_id", "task_id", "task id", "uuid", "slug", "name", "#", "no")
 # As `folded` returns them, without an `is` before them.
 _FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "resolved"))
@@ -38,6 +39,7 @@ class _Columns(NamedTuple):
     state: str | None
     name: str | None
     flags: tuple[str, ...]
+    blocked: str | None
     dates: tuple[str, ...]
     links: tuple[str, ...]
     spelt: Mapping[str, str]
@@ -60,6 +62,7 @@ def _columns(row: Row) -> _Columns:
             next((spelt[name] for name in _STATES if name in spelt), None),
             next((spelt[name] for name in _IDS if name in spelt), None),
             tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
+            next((key for key in keys if plain[key] in ("blocked", "isblocked")), None),
             tuple(key for key in keys if plain[key] in _DATES),
             tuple(links_in(keys)),
             spelt,
@@ -104,8 +107,7 @@ class Rows(Format):
         state = self.state(row, word, status_class)
         told = self.links(row)
         parent, name, title = self.parent(row), self.name_of(row), self.title(row)
-        if not name and _columns(row).links:
-            name = title
+        names = (name, title) if _columns(row).links else (name,)
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
@@ -122,7 +124,7 @@ class Rows(Format):
             tuple(told.blocks),
             -1,
             held,
-            (name,) if name else (),
+            tuple(filter(None, names)),
         )
 
     def title(self, row: Row) -> str:
@@ -136,13 +138,15 @@ class Rows(Format):
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
         key = _columns(row).state
-        told = _text(row[key]) if key is not None else ""
-        return told or _ticked(row) or _dated(row)
+        told = _said(row[key]) if key is not None else ""
+        return told or _ticked(row) or _dated(row) or ("blocked" if _is_blocked(row) else "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state; a date tells where there is no word."""
         if _ticked(row) or (word in row and _dated(row)):
             return "done"
+        if _is_blocked(row):
+            return "blocked"
         if _HTTP.fullmatch(word) or (_REGION.fullmatch(word) and has(row, "state")):
             return "ready"
         return status_class(word or None)
@@ -172,10 +176,16 @@ class Rows(Format):
 
 def _ticked(row: Row) -> str:
     """Return the first column that says that the item has ended, "" for none."""
-    for key in _columns(row).flags:
-        if str(row[key]).strip().removesuffix("\ufe0f").casefold() in _TICKED:
-            return key
-    return ""
+    return next((key for key in _columns(row).flags if _is_ticked(row[key])), "")
+
+
+def _is_blocked(row: Row) -> bool:
+    key = _columns(row).blocked
+    return key is not None and _is_ticked(row[key])
+
+
+def _is_ticked(value: object) -> bool:
+    return str(value).strip().removesuffix("\ufe0f").casefold() in _TICKED
 
 
 def _dated(row: Row) -> str:
@@ -194,6 +204,15 @@ def cell(row: Row, name: str) -> object:
 def has(row: Row, *names: str) -> bool:
     """True if a row has columns of these names, in whatever letters."""
     return all(name.casefold() in _columns(row).spelt for name in names)
+
+
+def _said(value: object) -> str:
+    """Return a status as text, which may be that of an object, or of a list of one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        value = next((value[key] for key in _STATUS_NAMES if value.get(key)), None)
+    return _text(value)
 
 
 def _text(value: object) -> str:

@@ -117,15 +117,15 @@ class SpecKit(BoxFormat):
         return [file for file in named if os.path.exists(file)]
 
     def notes(self, path: str) -> list[str]:
-        """Say which check lists of the feature have open boxes."""
+        """Say which check lists of the feature have open boxes, too."""
         from hypervisor.tasks.formats.mark import text_of
 
         folder = os.path.join(os.path.dirname(path), "checklists")
-        told = []
+        told = super().notes(path)
         try:
             lists = sorted(name for name in os.listdir(folder) if name.endswith(".md"))
         except OSError:
-            return []
+            return told
         for name in lists:
             left = sum(not box.done for box in boxes(text_of(os.path.join(folder, name))[1]))
             if left:
