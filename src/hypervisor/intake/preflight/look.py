@@ -48,6 +48,8 @@ _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --ins
 
 # What the keys of a task must be, whatever its format.
 _NEEDED = ("id", "title", "status")
+# Classes of words by which no format means anything else.
+_SAFE = ("in_progress", "blocked", "done", "cancelled", "draft")
 # What a store can look up.
 _LONGEST_ID = 500
 _LONGEST_PATH = 2000
@@ -295,10 +297,13 @@ class Look:
 
     def _settled(self, item: Item) -> Item:
         """Return an item with the class that the settings give to a word of which its format knows
-        nothing."""
+        nothing; what they ship for words that mean the same everywhere, too."""
         if item.state != "unknown":
             return item
-        return item._replace(state=self._settings.added_to(item.word))
+        state = self._settings.added_to(item.word)
+        if state == "unknown" and self._settings.status_class(item.word) in _SAFE:
+            state = self._settings.status_class(item.word)
+        return item._replace(state=state)
 
     def _called(self, path: str, other: str) -> str:
         """Return the id of another item, of the file at `path` or one that `other` names."""

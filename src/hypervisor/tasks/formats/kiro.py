@@ -25,7 +25,9 @@ _BOX = re.compile(r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\n])\](\*?[ 
 _PARALLEL = re.compile(r"\(P\)[ \t]*")
 # The tool writes the star behind the box.
 _OPTIONAL = re.compile(r"(?:\d+(?:\.\d+)*\.?)?\*(?=\s)")
-_CHECKPOINT = re.compile(r"(?:final )?checkpoint\b", re.IGNORECASE)
+_CHECKPOINT = re.compile(
+    r"(?:final )?checkpoint\b|(?:最终)?检查点|檢查點|チェックポイント|체크포인트", re.IGNORECASE
+)
 _DEPENDS = re.compile(r"_Depends:([^_\n]*)_?", re.IGNORECASE)
 _ID = re.compile(r"\d+(?:\.\d+)*")
 _WAVES = re.compile(r'\{\s*"waves"\s*:')
