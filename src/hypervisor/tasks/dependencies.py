@@ -171,8 +171,9 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
 
 
 def _named(found: Iterable[str]) -> list[str]:
-    told = (_URL.sub("", name.strip()) for name in found)
-    return [link_path(name.strip("`")) for name in told if name.casefold() not in _NONE]
+    told = (name.strip() for name in found)
+    named = (_URL.sub("", name) if "(http" in name else name for name in told)
+    return [link_path(name.strip("`")) for name in named if name.casefold() not in _NONE]
 
 
 def link_path(word: str) -> str:

@@ -45,16 +45,25 @@ class Names:
         self._outside: list[Named] = []
         self._by_id: dict[str, list[Named]] | None = None
         self._by_name: dict[str, list[tuple[int, Named]]] | None = None
+        self._found: dict[tuple[str, str | None], list[Named]] = {}
 
     def add(self, outside: Iterable[Named]) -> None:
         """Take in what lies beside the sources."""
         self._outside += outside
         self._by_id = self._by_name = None
+        self._found = {}
 
     def find(self, name: str, near: str | None) -> list[Named]:
         """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
         all between whom it does not tell. A sign may stand before it, as in `#12`, a title behind.
         """
+        # Whoever is asked for once is asked for again when all are known.
+        found = self._found.get((name, near))
+        if found is None:
+            found = self._found[name, near] = self._look_up(name, near)
+        return found
+
+    def _look_up(self, name: str, near: str | None) -> list[Named]:
         found = self._find(name, near)
         if found or not name:
             return found
@@ -90,9 +99,11 @@ class Names:
             end = f"/{folded.removesuffix('.md')}.md"
             within = [hit for hit in hits if _fold(f"/{hit[1].path or ''}").endswith(end)]
             hits = within or hits
+        if len(hits) == 1:
+            return [hits[0][1]]
         best: dict[int, Named] = {}
         least: tuple[int, bool, bool, int] | None = None
-        inside = {id(one) for one in self._inside} if len(hits) > 1 else set()
+        inside = {id(one) for one in self._inside} if hits else set()
         for kind, one in hits:
             there = os.path.dirname(one.path or "")
             exactly = kind == 0 and one in exact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypervisor.system.late import late
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
 from hypervisor.tasks.formats import Format, Item, Splice
@@ -26,9 +25,6 @@ _FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "reso
 _TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "\u2705", "\u2611"))
 # When a row was finished, which tells where it has no status.
 _DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
-# What HTTP answers, and a state of a country, are no words of a tracker.
-_HTTP = late(r"[1-5]\d\d")
-_REGION = late(r"[A-Z]{2}")
 
 
 class _Columns(NamedTuple):
@@ -107,7 +103,9 @@ class Rows(Format):
         state = self.state(row, word, status_class)
         told = self.links(row)
         parent, name, title = self.parent(row), self.name_of(row), self.title(row)
-        names = (name, title) if _columns(row).links else (name,)
+        names = (name,) if name else ()
+        if title and _columns(row).links:
+            names = (*names, title)
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
@@ -124,7 +122,7 @@ class Rows(Format):
             tuple(told.blocks),
             -1,
             held,
-            tuple(filter(None, names)),
+            names,
         )
 
     def title(self, row: Row) -> str:
@@ -145,11 +143,10 @@ class Rows(Format):
         """Return the class of the row's state; a date tells where there is no word."""
         if _ticked(row) or (word in row and _dated(row)):
             return "done"
-        if _is_blocked(row):
+        state = status_class(word or None)
+        if state == "ready" and _is_blocked(row):
             return "blocked"
-        if _HTTP.fullmatch(word) or (_REGION.fullmatch(word) and has(row, "state")):
-            return "ready"
-        return status_class(word or None)
+        return "ready" if state == "unknown" and _is_code(row, word) else state
 
     def state_key(self, row: Row) -> str | None:
         """Return the column that a status is in, None for none."""
@@ -177,6 +174,13 @@ class Rows(Format):
 def _ticked(row: Row) -> str:
     """Return the first column that says that the item has ended, "" for none."""
     return next((key for key in _columns(row).flags if _is_ticked(row[key])), "")
+
+
+def _is_code(row: Row, word: str) -> bool:
+    """True for what HTTP answers, and for the state of a country: no words of a tracker."""
+    if len(word) == 3 and word.isascii() and word.isdigit():
+        return word[0] in "12345"
+    return len(word) == 2 and word.isascii() and word.isupper() and has(row, "state")
 
 
 def _is_blocked(row: Row) -> bool:
