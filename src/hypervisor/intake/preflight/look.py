@@ -37,19 +37,19 @@ from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.dependencies import is_read
-from hypervisor.tasks.formats import Format, Item
+from hypervisor.tasks.formats import Format
 from hypervisor.tasks.formats.rows import Rows
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.ids import guess_state, is_a_note
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.read import Document, Identity, identity_of, read
-from hypervisor.tasks.task import Task, task_of
+from hypervisor.tasks.task import Task
 from hypervisor.tasks.walk import LEFT_OUT, is_markdown
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"
 
 # What the keys of a task must be, whatever its format.
 _NEEDED = ("id", "title", "status")
-# Classes of words by which no format means anything else.
-_SAFE = ("in_progress", "blocked", "done", "cancelled", "draft")
 # What a store can look up.
 _LONGEST_ID = 500
 _LONGEST_PATH = 2000
@@ -301,7 +301,7 @@ class Look:
         if item.state != "unknown":
             return item
         state = self._settings.added_to(item.word)
-        if state == "unknown" and self._settings.status_class(item.word) in _SAFE:
+        if state == "unknown" and self._settings.status_class(item.word) in formats.SAME:
             state = self._settings.status_class(item.word)
         return item._replace(state=state)
 

@@ -7,8 +7,9 @@ from operator import itemgetter
 
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import listed
-from hypervisor.tasks.formats import Format, Item, Splice, hits
+from hypervisor.tasks.formats import Format, Splice, hits
 from hypervisor.tasks.formats.boxes import Box, almost_boxes, paths, tick
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

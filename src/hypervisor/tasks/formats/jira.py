@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from hypervisor.system.late import late
 from hypervisor.tasks.dependencies import Dependencies, may_say
-from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows, cell, has
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ of its state, whatever a team calls its states."""
 from __future__ import annotations
 
 from hypervisor.tasks.dependencies import Dependencies
-from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows, cell, has
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
