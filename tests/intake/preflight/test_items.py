@@ -477,3 +477,10 @@ def test_a_dependency_beside_the_sources_is_the_nearest_of_that_id(task: Write, 
     assert [entry.reason for entry in sort("b/2.md").held] == ["waits for b/1.md#T1 (active)"]
     task("a/2.md", id="T3", depends_on="[T1]")
     assert [entry.id for entry in sort("a/2.md", "b/1.md").ready] == ["T3", "T1"]
+
+
+def test_an_old_copy_that_is_archived_is_meant_last(task: Write, sort: Sort) -> None:
+    task("t/open/1.md", id="T1")
+    task("t/archive/1.md", id="T1", status="done")
+    task("t/x/2.md", id="T2", depends_on="[T1]")
+    assert [entry.reason for entry in sort("t/x").held] == ["waits for t/open/1.md#T1 (active)"]

@@ -178,7 +178,7 @@ class TaskIndex:
             if known is None or (entry.archived and self._is_live(known.id)):
                 continue
             # What was archived may satisfy others, but it keeps no parent open.
-            yield known._replace(parent=None) if entry.archived else known
+            yield known._replace(parent=None, archived=True) if entry.archived else known
 
     def _is_live(self, item_id: str) -> bool:
         """Whether a file that is not archived has this id: it counts, and its old copies don't."""

@@ -2,7 +2,8 @@
 
 A name is an id, the stem of a file's name, the number or id that this begins with, an alias, or a
 path. Ids repeat by design (numbers in each epic), so the nearest task that a name fits is meant:
-the one in the same folder, else the one in the nearest folder above, one of the sources first.
+the one in the same folder, else the one in the nearest folder above, one of the sources first, and
+what is archived last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
+
+from hypervisor.tasks.ids import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,12 +105,15 @@ class Names:
         if len(hits) == 1:
             return [hits[0][1]]
         best: dict[int, Named] = {}
-        least: tuple[int, bool, bool, int] | None = None
+        least: tuple[int, bool, bool, bool, int] | None = None
         inside = {id(one) for one in self._inside} if hits else set()
         for kind, one in hits:
             there = os.path.dirname(one.path or "")
             exactly = kind == 0 and one in exact
-            rank = (-_shared(folder, there), there != folder, id(one) not in inside, kind - exactly)
+            rank = (
+                -_shared(folder, there), there != folder, id(one) not in inside,
+                isinstance(one, Known) and one.archived, kind - exactly,
+            )  # fmt: skip
             if least is None or rank < least:
                 least, best = rank, {}
             if rank == least:
