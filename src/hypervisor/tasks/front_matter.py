@@ -179,7 +179,7 @@ def _may_be_current(status: str | None, settings: Settings) -> bool:
     """True for a word that says of a page that it is current, and of a task that it is to be
     done, unless the settings say what it means."""
     word = (status or "").strip().casefold()
-    return word == "active" and not settings.adds("ready", word)
+    return "active" in word and not any(settings.adds("ready", one) for one in (word, "active"))
 
 
 def _is_planned(document: Document, keys: Mapping[str, str]) -> bool:

@@ -245,11 +245,12 @@ def test_a_current_page_is_no_task_until_something_says_so(write: Write, sort: S
     page = "---\ntitle: A\nstatus: active\n---\nDo it.\n"
     write("a.md", page)
     write("b.md", page.replace("title: A", "title: B\npriority: 1"))
+    write("c.md", page.replace("status: active", "status: \U0001f7e2 Active"))
     checked = sort()
     assert [entry.path for entry in checked.ready] == ["b.md"]
-    assert checked.settings()[-1] == 'waiting = ["active"]'
+    assert checked.settings()[-1] == 'waiting = ["active", "\U0001f7e2 Active"]'
     write("hypervisor.toml", '[status]\nready = ["active"]\n')
-    assert len(sort().ready) == 2
+    assert len(sort().ready) == 3
 
 
 def test_rows_without_an_id_wait_for_each_other_by_their_titles(write: Write, sort: Sort) -> None:

@@ -172,7 +172,7 @@ def held_by_status(state: str, word: str | None) -> Verdict | None:
     shown = one_line(word, 40)
     if state == "unknown":
         reason = f"unknown status '{shown}': add it to [status] in hypervisor.toml"
-        if shown.casefold() == "active":
+        if "active" in shown.casefold().split():
             # A page with it is current.
             reason = f"{reason}, or `type: task` to the file, since pages are '{shown}', too"
         return Verdict("held", unknown.STATUS, reason, words=(word,) if word else ())
