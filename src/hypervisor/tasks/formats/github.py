@@ -60,7 +60,10 @@ class GitHub(Rows):
         url = str(row.get("parent_issue_url") or "")
         return "".join(_numbers([row.get("parent")])) or url.rpartition("/")[2]
 
-    def closing(self, item_id: str) -> list[str]:
+    def closing(self, item_id: str) -> list[str] | None:
+        """Do as `Rows.closing`; instead of a number, the tool takes the address of any issue."""
+        if not (item_id.isascii() and item_id.isdigit()):
+            return None
         return ["gh", "issue", "close", item_id, "--reason", "completed"]
 
 
