@@ -17,7 +17,7 @@ from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.git import tracks
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line, shell
 from hypervisor.tasks import formats, walk
 from hypervisor.tasks.formats import Format, mark
 from hypervisor.tasks.formats.rows import Rows as RowFormat
@@ -303,7 +303,12 @@ class _Expander:
             yield instead
         elif not items:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
-            problem = Problem("broken", "empty", f"{what} in it", "check the file")
+            what, fix = f"{what} in it", "check the file"
+            if parts := kind.parts(every):
+                what = what if name else "the file alone means none of its parts"
+                file = os.path.relpath(path, self._cwd)
+                fix = f"name one: {listed([shell(f'{file}#{part}') for part in parts], 5)}"
+            problem = Problem("broken", "empty", what, fix)
             yield Found(path, origin=spec, problem=problem)
         named = set(map(id, items))
         for number, item in enumerate(every, 1) if items else ():
