@@ -290,8 +290,24 @@ def test_a_file_is_in_one_open_queue_though_an_id_was_written_into_it(
 ) -> None:
     (project / "tasks").mkdir()
     path = project / "tasks/a.md"
-    path.write_text("---\ntitle: A\nstatus: active\n---\nDo it.\n")
+    path.write_text("---\ntitle: A\nstatus: todo\n---\nDo it.\n")
     run("open", "q", "tasks")
-    path.write_text("---\nid: t-1\ntitle: A\nstatus: active\n---\nDo it.\n")
+    path.write_text("---\nid: t-1\ntitle: A\nstatus: todo\n---\nDo it.\n")
     said = run("open", "second", "tasks").stdout
     assert "held: t-1 is open in queue q" in said
+
+
+def test_tasks_of_one_id_in_two_folders_get_each_their_own_report(project: Path, run: Run) -> None:
+    for name in "ab":
+        (project / name).mkdir()
+        text = f"---\nid: t-1\ntitle: {name}\nstatus: todo\n---\nDo it.\n"
+        (project / name / "1.md").write_text(text)
+    run("open", "q", ".")
+    claims = json.loads(run("next", "q", "-n", "2", "--json").stdout)["claims"]
+    assert [claim["id"] for claim in claims] == ["a/1.md#t-1", "b/1.md#t-1"]
+    for claim in claims:
+        assert run("done", claim["token"], "--summary", f"For {claim['path']}").returncode == 0
+    for name in "ab":
+        text = (project / name / "1.md").read_text()
+        assert "status: done" in text and f"For {name}/1.md" in text
+    assert "2 tasks skipped (already complete)" in run("preflight", ".").stdout

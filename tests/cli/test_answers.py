@@ -75,10 +75,10 @@ def test_a_refused_answer_leaves_the_item_with_its_worker(run: Run) -> None:
     claim = token(run("next", "q").stdout)
     ran = run("done", claim, "--answer", "-", input='{"label": "maybe"}')
     assert ran.returncode == 1
-    assert ran.stderr.startswith('error: answer.label: "maybe" is none of "yes", "no"\nhint: ')
+    assert ran.stderr.startswith('error: answer.label: "maybe" is not one of "yes", "no"\nhint: ')
     assert "the item is still yours" in ran.stderr
-    assert ' by answer.label: "maybe" is none of' in run("show", "a").stdout
-    assert ' “answer.label: "maybe" is none of' in run("log", "q").stdout
+    assert ' by answer.label: "maybe" is not one of' in run("show", "a").stdout
+    assert ' “answer.label: "maybe" is not one of' in run("log", "q").stdout
     assert run("done", claim, "--answer", '{"label": "no"}').returncode == 0
 
 

@@ -45,7 +45,7 @@ def test_used_up_tokens_stop_the_hand_out_and_the_rest_stays_not_attempted(
     refused = run_forked("next", "q")
     assert refused.returncode == 0
     assert refused.stdout == (
-        f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget 2000tok goes on\n"
+        f"queue paused ({USED_UP}): stop here; hypervisor resume q --budget 2000tok continues it\n"
     )
     ended = run_forked("done", token, "--summary", "x", "--next")
     assert ended.returncode == 0 and "queue paused (" in ended.stdout

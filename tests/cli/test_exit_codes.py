@@ -56,6 +56,9 @@ LINES = [
     ("log nowhere", 2),
     ("retry q", 3),  # nothing has failed
     ("retry nowhere", 2),
+    ("retry q nowhere", 2),
+    ("retry q nowhere --json", 2),
+    ("retry q a nowhere", 2),
     ("prune --dry-run", 0),
     ("prune", 0),
     ("completion bash", 0),
@@ -64,6 +67,8 @@ LINES = [
     ("open q tasks --verify true", 2),  # at work with another one
     ("open q4 tasks --env A", 2),  # of no check
     ("check q", 0),
+    ("check q --remove check", 0),
+    ("check q --remove nowhere", 2),
     ("check q true", 0),
     ("check q ''", 2),
     ("check q true --env A=b", 2),
@@ -73,7 +78,7 @@ LINES = [
     ("allow q bash", 2),
     ("allow nowhere make", 2),
     ("open q2 tasks", 3),  # all held: open in queue q
-    ("open q2 nowhere.md", 1),
+    ("open q2 nowhere.md", 2),
     ("next", 2),
     ("next q -n 0", 2),
     ("next q -n x", 2),
@@ -105,9 +110,11 @@ LINES = [
     ("-q help", 0),
     ("help help", 0),
     ("preflight tasks", 3),  # all held: open in queue q
-    ("preflight nowhere.md", 1),
+    ("preflight nowhere.md", 2),
+    ("preflight nowhere --json", 2),
+    ("preflight 'nowhere/*.md'", 2),
     ("triage tasks --dry-run", 0),
-    ("triage nowhere.md", 1),
+    ("triage nowhere.md", 2),
     ("report q", 0),
     ("report nowhere", 2),
     ("results q", 0),
@@ -119,9 +126,10 @@ LINES = [
     ("wait nowhere", 2),
     ("undo q", 3),  # nothing was written yet
     ("undo nowhere", 2),
+    ("undo q nowhere", 2),
     ("retry q a", 1),  # at work
     ("pull b", 0),
-    ("pull nowhere", 1),
+    ("pull nowhere", 2),
     ("commit TOKEN tasks/a.md -m x", 1),  # unchanged
     ("commit 99-aaaa a -m x", 4),
     ("work q", 2),  # nobody to work
@@ -129,6 +137,7 @@ LINES = [
     ("work q --id -- true", 2),
     ("work nowhere -- true", 2),
     ("review q --sample 0", 2),
+    ("review q --sample 1", 3),  # nothing was reported yet
     ("review nowhere", 2),
     ("judge q", 2),  # by whom
     ("suggest 99-aaaa --title x", 4),
@@ -251,7 +260,8 @@ def test_done_next_is_0_though_nothing_can_be_handed_out(
     ended = run("done", token, "--summary", "x", "--next")
     assert (ended.returncode, ended.stdout) == (
         0,
-        f"accepted {token}: done\nqueue paused (too hot): stop here; hypervisor resume q goes on\n",
+        f"accepted {token}: done\n"
+        "queue paused (too hot): stop here; hypervisor resume q continues it\n",
     )
 
 
@@ -307,20 +317,44 @@ def test_a_late_report_is_told_where_to_go_on(project: Path, run: Run, token: st
     assert ended.stdout == ""
     assert ended.stderr == (
         f"error: you no longer own this: claim {token} ended when the queue was cancelled, "
-        "and its item is cancelled; nothing was written\nhint: go on with: hypervisor next q\n"
+        "and its item is cancelled; nothing was written\nhint: continue with: hypervisor next q\n"
     )
     assert path.read_bytes() == before
 
 
 def test_a_source_that_is_not_there_opens_no_queue(project: Path, run: Run) -> None:
     refused = run("open", "inbox", "nosuch")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "no queue was opened" in refused.stderr and "nosuch" in refused.stderr
     assert run("next", "inbox").returncode == 2
     write_task(project, "a")
     partly = run("open", "inbox", "nosuch", "tasks")
     assert partly.returncode == 1
     assert run("next", "inbox").stdout.startswith("claim ")
+
+
+@pytest.mark.parametrize("asked", [(), ("--json",)])
+def test_what_has_nothing_to_do_any_more_is_3(
+    project: Path, run: Run, token: str, asked: tuple[str, ...]
+) -> None:
+    for line in ("check q --remove check", "check q"):
+        ended = run(*line.split())
+    assert (ended.returncode, ended.stdout) == (3, "queue q has no check\n")
+    run("done", token, "--summary", "x")
+    assert run("undo", "q", "a", *asked).returncode == 0
+    assert run("undo", "q", "a", *asked).returncode == 3
+    assert run("cancel", "q", *asked).returncode == 0
+    assert run("cancel", "q", *asked).returncode == 3
+    assert run("cancel", "--all", *asked).returncode == 3
+
+
+def test_an_unknown_item_beside_others_changes_none_of_them(
+    project: Path, run: Run, token: str
+) -> None:
+    run("block", token, "--reason", "no")
+    refused = run("retry", "q", "a", "nowhere")
+    assert refused.stderr == "error: queue q has no item 'nowhere'\nhint: hypervisor status q\n"
+    assert states(project)["a"] == "blocked"
 
 
 @pytest.mark.parametrize("verb", ["undo", "summary", "retry", "cancel", "report"])

@@ -95,7 +95,7 @@ def test_a_check_is_set_shown_kept_by_a_later_opening_and_told_in_the_log(
 ) -> None:
     run_forked("open", "q", "tasks")
     none = run_forked("check", "q")
-    assert (none.returncode, none.stdout) == (1, "queue q has no check\n")
+    assert (none.returncode, none.stdout) == (3, "queue q has no check\n")
     secret = {"DEPLOY_KEY": "x", "MY_TOKEN": "y"}
     told = run_forked("check", "q", "test -e ok", "--env", "MY_TOKEN", env=secret)
     assert told.returncode == 0, told.stderr

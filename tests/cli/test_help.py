@@ -154,6 +154,34 @@ def test_a_misspelt_option_is_named_before_a_missing_one(run: Run, line: str, sa
     assert refused.stderr.count("\n") == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("list", "did you mean 'hypervisor status'?"),
+        ("STATUS", "did you mean 'hypervisor status'?"),
+        ("tail", "did you mean 'hypervisor log QUEUE --follow'?"),
+        ("unpause", "did you mean 'hypervisor resume'?"),
+        ("--json", "hypervisor COMMAND --json"),
+        ("remove", "hypervisor help"),
+        ("undone", "hypervisor help"),
+        ("'unlock '", "hypervisor help"),
+        ("mvoe", "hypervisor help"),
+        ("help stauts", "did you mean 'hypervisor help status'?"),
+        ("help worker", "did you mean 'hypervisor help workers'?"),
+        ("help cancle", "hypervisor help workers|"),
+        ("status --quite", "did you mean --quiet?"),
+        ("wait q --timeout -3", "hypervisor wait --help"),
+        ("results --csv --jsonl", "hypervisor results --help"),
+    ],
+)
+def test_a_word_that_there_is_not_is_answered_with_what_does_that(
+    run: Run, line: str, hint: str
+) -> None:
+    refused = run(*shlex.split(line))
+    assert refused.returncode == 2
+    assert f"\nhint: {hint}" in refused.stderr and refused.stderr.count("\n") == 2
+
+
 @pytest.mark.parametrize("verb", ["log", "report", "summary", "results"])
 def test_the_only_queue_needs_no_name(run: Run, project: Path, verb: str) -> None:
     nowhere = run(verb)

@@ -44,7 +44,7 @@ def test_who_waits_for_an_item_of_a_cancelled_queue_is_told(project: Path, run: 
     with Ledger.open(str(project)) as ledger:
         ledger.generations.open("other", [NewItem("b", "tasks/b.md", after=["a"])])
     said = run("cancel", "q").stdout
-    assert "b in other waited for that: its worker is told" in said
+    assert "b in other waited for it; its worker is told" in said
     assert "it waited for a, which was cancelled: cancelled" in run("summary", "other").stdout
     assert "know first: it waited for a" in run("next", "other").stdout
     assert states(project) == {"a": "cancelled"}, "what ends itself waits for nothing"

@@ -71,7 +71,7 @@ def test_rows_without_instructions_are_one_line_that_says_how(rows: Path, run: R
 def test_a_source_that_is_not_there_is_one_error_with_what_is(rows: Path, run: Run) -> None:
     (rows / "tasks/inbox").mkdir(parents=True)
     told = run("open", "q", "task/inbox")
-    assert (told.returncode, told.stdout) == (1, "")
+    assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == (
         "error: task/inbox: no such file or folder\n"
         "hint: the closest name there is tasks\n"
@@ -105,7 +105,7 @@ def test_who_judges_is_a_command_where_one_is_given(rows: Path, run: Run) -> Non
     assert run("work", "rows.csv", "--", "true").returncode == 0
     told = run("judge", "rows")
     assert (told.returncode, told.stderr) == (
-        2, "error: nobody is named to judge\nhint: add -- COMMAND, or --agent NAME\n",
+        2, "error: no command and no agent is given\nhint: add -- COMMAND, or --agent NAME\n",
     )  # fmt: skip
     missing = run("judge", "rows", "--", "./judge.sh")
     assert missing.stderr == "error: ./judge.sh: no such file\nhint: check the path\n"

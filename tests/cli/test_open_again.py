@@ -94,7 +94,7 @@ def test_what_a_queue_at_work_cannot_change_is_refused_by_its_name(
 def test_a_limit_is_at_least_one(opened: Path, run_hypervisor: Run, option: str) -> None:
     told = run_hypervisor("open", "q", "tasks", option, "0")
     assert (told.returncode, told.stderr) == (
-        2, f"error: {option} must be 1 or more\n",
+        2, f"error: {option} must be 1 or more\nhint: hypervisor open --help\n",
     )  # fmt: skip
 
 

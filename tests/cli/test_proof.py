@@ -43,7 +43,7 @@ def done(run: Run, summary: str, token: str | None = None) -> subprocess.Complet
 def test_a_queue_without_a_check_says_so_when_it_is_opened_and_not_again(
     run: Run, project: Path
 ) -> None:
-    assert opened(run).count("no check: done is each worker's own word") == 1
+    assert opened(run).count("no check: an item is done when its worker says so") == 1
     with (project / "rows.csv").open("a") as rows:
         rows.write("4,more\n")
     assert "no check" not in opened(run)
@@ -110,7 +110,7 @@ def test_a_queue_may_have_several_checks_by_name(run: Run) -> None:
     gone = run("check", "q", "--remove", "check")
     assert gone.returncode == 2 and "no check check\nhint: it has: lint" in gone.stderr
     assert run("check", "q", "--remove", "lint").returncode == 0
-    assert run("check", "q", "--list").returncode == 1
+    assert run("check", "q", "--list").returncode == 3
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_queue_may_have_several_checks_by_name(run: Run) -> None:
 def test_what_makes_no_sense_as_a_check_is_refused(run: Run, words: tuple[str, ...]) -> None:
     opened(run)
     assert run("check", "q", *words).returncode == 2
-    assert run("check", "q").returncode == 1
+    assert run("check", "q").returncode == 3
 
 
 def test_what_checks_say_last_is_kept_as_columns(run: Run) -> None:
@@ -169,7 +169,7 @@ def test_the_last_refusal_uses_up_the_attempt_and_says_that_the_item_is_lost(run
     assert first.returncode == 1 and "the item is still yours" in first.stderr
     last = done(run, "y", token)
     assert last.returncode == 1 and "the item is no longer yours" in last.stderr
-    assert "go on with: hypervisor next q" in last.stderr
+    assert "continue with: hypervisor next q" in last.stderr
     assert done(run, "z", token).returncode == 4
     summary = json.loads(run("summary", "q", "--json").stdout)["workers"][0]
     assert summary["status"] == "failed" and summary["proof"] is None

@@ -56,7 +56,7 @@ def test_a_paused_queue_hands_out_nothing_takes_reports_and_goes_on_after_resume
     refused = run_forked("next", "q")
     assert refused.returncode == 0
     assert refused.stdout == (
-        "queue paused (lunch\\u000a\\u001b[31m): stop here; hypervisor resume q goes on\n"
+        "queue paused (lunch\\u000a\\u001b[31m): stop here; hypervisor resume q continues it\n"
     )
     assert run_forked("done", token, "--summary", "x").returncode == 0
     assert run_forked("resume", "q").stdout.startswith("q: open, 2 items: ")

@@ -163,7 +163,9 @@ def test_a_closed_standard_input_is_answered_in_a_line(project: Path) -> None:
     )
     ended = subprocess.run(["sh", "-c", script], cwd=project, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert ended.stderr == "error: there is no standard input to read the text from\n"
+    assert ended.stderr == (
+        "error: there is no standard input to read the text from\nhint: hypervisor done --help\n"
+    )
 
 
 @pytest.mark.parametrize(

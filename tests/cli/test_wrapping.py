@@ -1,13 +1,19 @@
-"""Messages fit a terminal, and what is to be copied from them stays whole."""
+"""What is printed fits a terminal, and what is to be copied from it stays whole."""
 
 from __future__ import annotations
 
 import io
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from hypervisor.cli import main
 from hypervisor.cli.messages import complain, note
+from hypervisor.cli.wrapping import Wrapped
+from hypervisor.system.text import Shown
+from worker.support import open_queue, write_task
 
 
 class Terminal(io.StringIO):
@@ -17,7 +23,8 @@ class Terminal(io.StringIO):
 
 def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, what: str, hint: str) -> list[str]:
     monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setattr(sys, "stderr", stream)
+    screen = Shown(stream)
+    monkeypatch.setattr(sys, "stderr", Wrapped(screen) if stream.isatty() else screen)
     complain(what, hint)
     note(what)
     return stream.getvalue().splitlines()
@@ -47,6 +54,7 @@ def test_a_terminal_gets_messages_that_fit_and_a_pipe_whole_lines(
         "'/opt/my python/bin/python3' -m pip install 'mcp<3,>=2.3'",
         "/home/me/my projects/one of them that has a long name/a task.md",
         "limits.item_minutes = 90000000000000000000000000",
+        '{"a": "what an item is about, with spaces", "b": ["one", "two", "three"]}',
     ],
 )
 def test_what_is_to_be_copied_is_on_one_line(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
@@ -59,3 +67,56 @@ def test_the_place_of_an_error_is_on_one_line(monkeypatch: pytest.MonkeyPatch) -
     place = "my notes/what I have read and not yet summed up.md:11"
     lines = shown(monkeypatch, Terminal(), f"{place}: {WHAT}", "")
     assert [line for line in lines if place in line]
+
+
+def on_screen(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    main(list(words))
+    return screen.getvalue().splitlines()
+
+
+@pytest.fixture
+def narrow(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a queue of one item of a long title, at a terminal of 40 columns."""
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "40")
+    write_task(project, "a", title=WHAT)
+    open_queue(project)
+    return project
+
+
+def test_a_terminal_gets_what_was_asked_for_in_lines_that_fit(
+    narrow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in (("status", "q"), ("show", "a"), ("summary", "q")):
+        lines = on_screen(monkeypatch, *words)
+        assert max(map(len, lines)) <= 40
+        first = next(place for place, line in enumerate(lines) if "the answers" in line)
+        indent = len(lines[first]) - len(lines[first].lstrip())
+        assert lines[first + 1].startswith(" " * (indent + 2))
+
+
+def test_what_programs_read_and_what_people_copy_stays_whole_on_a_terminal(
+    narrow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [line] = on_screen(monkeypatch, "status", "q", "--json")
+    assert json.loads(line)["queue"] == "q"
+    _, row = on_screen(monkeypatch, "results", "q")
+    assert row.startswith(f"a,tasks/a.md,{WHAT},not_attempted,")
+    command = "test -d tasks && test -d tasks/. && test -d tasks/../tasks"
+    shown = on_screen(monkeypatch, "check", "q", command)
+    assert shown[0] == f"before an item of q is done: {command}"
+    line = "echo one two three four five six seven eight nine ten"
+    assert on_screen(monkeypatch, "work", "q", "--dry-run", "--", *line.split()) == [line]
+    shown = on_screen(monkeypatch, "work", "q", "--keep-order", "--", *line.split())
+    assert line.removeprefix("echo ") in shown
+
+
+def test_wide_characters_count_as_the_two_columns_that_they_take() -> None:
+    screen = Terminal()
+    print("件" * 9, "件" * 9, "x" * 12, file=Wrapped(Shown(screen)))
+    assert screen.getvalue().splitlines()[0] == f"{'件' * 9} {'件' * 9} {'x' * 12}"
+    print(("件" * 9 + " ") * 5, file=Wrapped(Shown(screen)))
+    assert [len(line) for line in screen.getvalue().splitlines()[1:]] == [39, 11]

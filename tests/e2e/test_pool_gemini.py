@@ -203,7 +203,7 @@ def test_a_rate_limit_pauses_the_queue_until_the_time_that_the_service_tells(
     machine.open()
     gemini_model.main = lambda c: daily_quota()
     ran = machine.work("gemini")
-    assert ran.returncode == 1 and "paused; go on with: hypervisor resume q" in ran.stdout
+    assert ran.returncode == 1 and "paused; continue with: hypervisor resume q" in ran.stdout
     assert unended(machine.summary()["counts"]) == 1
 
 

@@ -261,7 +261,7 @@ def test_what_a_lost_claim_is_told_names_the_cause_and_the_next_command(ledger: 
         ledger.ends.finish(token, "done", {})
     assert str(error.value) == (
         f"you no longer own this: claim {token} was given back, and its item is ready; "
-        "nothing was written; go on with: hypervisor next q --id a"
+        "nothing was written; continue with: hypervisor next q --id a"
     )
 
 

@@ -550,7 +550,7 @@ CASES = [
     Case(
         "cli/review.py: hypervisor review {} --reject",
         suggested("review q --suggested"),
-        prints("suggested no more"),
+        prints("no longer suggested"),
     ),
     Case(
         "cli/review.py: hypervisor review {} ID --accept",
@@ -573,6 +573,11 @@ CASES = [
     ),
     Case("cli/triage.py: hypervisor undo {}", triaged, holds("status: active", "tasks/t1.md")),
     Case("cli/undo.py: hypervisor status {}", reopened("undo q"), prints("q: drained")),
+    Case("cli/open.py: hypervisor open QUEUE {}", after("open tasks"), is_fine, {"QUEUE": "q"}),
+    Case("cli/undo.py: hypervisor undo {}", reopened("undo q nowhere"), prints("1 file restored")),
+    Case("tasks/undo.py: hypervisor status", after("undo q"), prints("q: open")),
+    Case("worker/retry.py: hypervisor status {}", after("retry q nowhere"), prints("q: open")),
+    Case("ledger/reviews.py: hypervisor show {}", named("review", "blocked", "--accept"), is_fine),
     Case("cli/unlock.py: hypervisor status", after("unlock nothing"), prints("q: open")),
     Case("cli/unlock.py: hypervisor release {}", locked, becomes("ready", "t1")),
     Case("cli/wait.py: hypervisor wait {}", waits, prints("1 of 1 item ended")),

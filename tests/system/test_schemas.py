@@ -83,7 +83,7 @@ def test_formats_are_asserted(format: str, good: str, bad: str) -> None:
         ({"maximum": 10}, 11, "answer: 11 is above 10"),
         ({"minimum": 0}, -1, "answer: -1 is below 0"),
         ({"required": ["a", "b"]}, {"a": 1}, 'answer: "b" is missing'),
-        ({"enum": ["a", "b"]}, "c", 'answer: "c" is none of "a", "b"'),
+        ({"enum": ["a", "b"]}, "c", 'answer: "c" is not one of "a", "b"'),
         ({"const": 1}, 2, "answer: 2 is not 1"),
         ({"maxLength": 2}, "abc", 'answer: "abc" has 3 characters, not at most 2'),
         ({"items": {"minItems": 1}}, [[]], "answer[0]: it has 0 entries, not at least 1"),

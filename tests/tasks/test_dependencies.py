@@ -100,3 +100,8 @@ def test_a_name_is_read_out_of_what_stands_around_it(value: str) -> None:
 def test_a_link_of_markdown_may_be_escaped() -> None:
     assert told("depends_on: '[x](Move%20house.md)'").waits == ["Move house"]
     assert link_target("[x](../a/Move%20house.md)") == "Move house"
+
+
+def test_a_date_to_come_holds_and_one_that_is_past_does_not() -> None:
+    assert told("blocked_until: 2999-01-01").unread == ["blocked_until"]
+    assert told("blocked_until: 2001-01-01") == Dependencies([], [], {}, [], [])

@@ -201,7 +201,7 @@ def test_a_second_command_goes_on_after_an_interrupt(write_tasks, project):
     os.killpg(running.pid, signal.SIGINT)
     out, _ = running.communicate(timeout=120)
     assert running.returncode == 1
-    assert "the same command goes on" in out
+    assert "the same command continues" in out
     undone = [path for path in paths if "assignee" not in path.read_text()]
     assert undone
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True)

@@ -42,7 +42,7 @@ def end(ledger: Ledger, report: dict[str, object]) -> str:
     [
         ({"summary": "did it"}, "answer: it is missing"),
         ({"answer": '{"label": "yes", "score": 11}'}, "answer.score: 11 is above 10"),
-        ({"answer": '{"label": "maybe"}'}, 'answer.label: "maybe" is none of "yes", "no"'),
+        ({"answer": '{"label": "maybe"}'}, 'answer.label: "maybe" is not one of "yes", "no"'),
         ({"answer": "yes"}, "answer: not JSON"),
         ({"answer": '{"label": "yes"} {}'}, "answer: not JSON"),
         ({"answer": '{"label": "yes", "score": NaN}'}, "NaN is not a JSON number"),
@@ -51,8 +51,8 @@ def end(ledger: Ledger, report: dict[str, object]) -> str:
         ({"answer": '{"label": "\\ud800"}'}, "half of a character"),
         ({"answer": f'{{"label": "{"x" * (256 * 1024)}"}}'}, "longer than 256 KB"),
         ({"answer": '{"label": "yes", "extra": 1}'}, "extra"),
-        ({"answer": {"label": 1}}, "answer.label: 1 is none of"),
-        ({"output": 'log\n{"label": "maybe"}\n'}, 'answer.label: "maybe" is none of'),
+        ({"answer": {"label": 1}}, "answer.label: 1 is not one of"),
+        ({"output": 'log\n{"label": "maybe"}\n'}, 'answer.label: "maybe" is not one of'),
         ({"output": 'log\n"yes"'}, "answer: "),
         ({"output": ""}, "answer: it is empty"),
         ({"output": '{"label": "yes"}\udcff'}, "not UTF-8"),
@@ -94,7 +94,7 @@ def test_each_refused_answer_is_kept_and_the_third_uses_up_the_attempt(ledger: L
     assert not ledger.claims.live_tokens()
     kept = ledger.refusals.of_claims([1])[1]
     assert [one.name for one in kept] == ["answer"] * 3
-    assert kept[0].why.startswith('answer.label: "maybe" is none of')
+    assert kept[0].why.startswith('answer.label: "maybe" is not one of')
 
 
 def test_a_summary_stays_beside_the_answer(ledger: Ledger) -> None:

@@ -90,7 +90,10 @@ def test_items_that_wait_at_rest_are_told_with_what_they_wait_for(ledger: Ledger
 def test_a_pause_is_told_with_its_cause_and_a_cancelled_queue_as_that(ledger: Ledger) -> None:
     ledger.generations.open("q", [NewItem("a")])
     ledger.pauses.pause("q", "tired")
-    assert why(ledger) == ("queue paused (tired): stop here; hypervisor resume q goes on", False)
+    assert why(ledger) == (
+        "queue paused (tired): stop here; hypervisor resume q continues it",
+        False,
+    )
     ledger.generations.cancel("q")
     assert why(ledger) == ("nothing left; the queue was cancelled", True)
 

@@ -59,8 +59,8 @@ def one_verb(verb: str) -> Iterator[str]:
     if parser.epilog:
         yield " ".join(parser.epilog.split())
     ends = " ".join(str(inspect.getdoc(module.run)).split("\n\n")[0].split())
-    if re.search(r"\b[0-4]\b", ends):
-        yield f"*Exit codes:* {ends[0].lower()}{ends[1:]}"
+    if codes := re.search(r": (\d\b.*?\.)(?: Raises .*)?$", ends):
+        yield f"*Exit codes:* {codes[1]}"
 
 
 def usage(parser: argparse.ArgumentParser) -> str:

@@ -61,7 +61,7 @@ def overrun(ledger: Ledger, past: list[tuple[Held, str]]) -> str:
     tokens = " and ".join(row.token for row, _ in past)
     return (
         f"hypervisor: you no longer own {tokens}: {past[0][1]}. Stop work on that item at "
-        f"once, nothing more of it counts; go on with: hypervisor next {past[0][0].queue_name}"
+        f"once, nothing more of it counts; continue with: hypervisor next {past[0][0].queue_name}"
     )
 
 

@@ -44,6 +44,8 @@ MORE = {
     "integrate": ("--into",),
     "cancel": ("--all",),
     "open": (
+        # The time for an item is never less than a lease: a longer one raises it.
+        "--lease",
         "--yes-up-to", "--ladder", "--repeat", "--notify", "--max-attempts", "--max-deaths",
         "--max-lost", "--max-refusals",
     ),

@@ -43,6 +43,8 @@ VERBS = {verb: verb.lstrip("_").replace("-", "_") for verbs in GROUPS.values() f
 
 # What workers and hooks call all the time, and what says where things stand.
 QUICK = frozenset(("next", "done", "block", "fail", "release", "heartbeat", "status", "_hook"))
+# What prints something that is taken as it is: an item with its texts, a table, a script.
+_EXACT = frozenset(("next", "done", "block", "fail", "pull", "results", "completion", "demo"))
 
 
 def main(argv: list[str]) -> int:
@@ -54,6 +56,7 @@ def main(argv: list[str]) -> int:
     waiting.say = note
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_shown(stream or _nobody()) for stream in streams)
+    _wrap("stderr")
     try:
         return _carry_out(argv)
     finally:
@@ -70,6 +73,15 @@ def _shown(stream: TextIO) -> Shown:
     return colour.Coloured(stream) if colour.fit() else Shown(stream)
 
 
+def _wrap(name: str) -> None:
+    """Have the lines of a stream fit, if a terminal shows them."""
+    stream = getattr(sys, name)
+    if stream.isatty():
+        from hypervisor.cli.wrapping import Wrapped
+
+        setattr(sys, name, Wrapped(stream))
+
+
 def _nobody() -> TextIO:
     """Return a stream in the place of one that was closed: the next file that is opened would have
     its number, and pass for it."""
@@ -84,6 +96,9 @@ def _carry_out(argv: list[str]) -> int:
             # Not at the end of Python, where nobody would hear that it can't be written.
             sys.stdout.flush()
     except HypervisorError as error:
+        if isinstance(error, UsageError) and not error.fix:
+            verbs = [meant(word) for word in argv if meant(word) in VERBS]
+            error.fix = f"hypervisor {verbs[0]} --help" if verbs else "hypervisor help"
         complain(error)
         return error.exit_code
     except KeyboardInterrupt:
@@ -116,23 +131,18 @@ def _carry_out(argv: list[str]) -> int:
         return 1
 
 
-# What takes something away is never offered to somebody who has typed something else.
-_TAKE_AWAY = frozenset(("cancel", "prune", "undo", "unlock"))
-# From here on up two words are alike: `delete` is no misspelt `release`.
-_CLOSE = 0.65
-
-
 def load(verb: str) -> ModuleType:
     """Return the module of `verb`. Raises UsageError for an unknown one."""
     if verb not in VERBS:
-        import difflib
+        from hypervisor.cli import misspelt
 
-        offered = [name for name in VERBS if name not in (*GROUPS["hidden"], *_TAKE_AWAY)]
-        offered += ["--version", "--help"]
-        near = difflib.get_close_matches(verb, offered, 1, _CLOSE)
-        hint = f"did you mean 'hypervisor {near[0]}'?" if near else "hypervisor help"
+        shown = one_line(verb, 40)
+        if near := misspelt.verb(verb):
+            hint = f"did you mean 'hypervisor {near}'?"
+        else:
+            hint = f"hypervisor COMMAND {shown}" if verb[:2] == "--" else "hypervisor help"
         what, where = ("option", " in front of a command") if verb[:1] == "-" else ("command", "")
-        raise UsageError(f"no {what} '{one_line(verb, 40)}'{where}", hint)
+        raise UsageError(f"no {what} '{shown}'{where}", hint)
     module: ModuleType = by_name(f"hypervisor.cli.{VERBS[verb]}")
     return module
 
@@ -169,7 +179,10 @@ def _dispatch(argv: list[str]) -> int:
         # Another process may take the place of this one.
         sys.stdout.flush()
         complete(argv)
-    code: int = module.run(_parse(verb, _without_loud(argv[1:]), module))
+    args = _parse(verb, _without_loud(argv[1:]), module)
+    if not (verb in _EXACT or getattr(args, "json", False)):
+        _wrap("stdout")
+    code: int = module.run(args)
     return code
 
 
@@ -177,9 +190,12 @@ def _everywhere(argv: list[str]) -> list[str]:
     """Change to the folder of `-C` in front of the verb, and return the line without it; `-q` and
     `-v` are put behind the verb."""
     loud: list[str] = []
-    while argv and argv[0] in ("-C", *_LOUD):
+    while argv and (argv[0] in _LOUD or argv[0][:2] == "-C"):
         if argv[0] in _LOUD:
             loud.append(argv[0])
+        elif argv[0] != "-C":
+            argv = ["-C", argv[0][2:], *argv[1:]]
+            continue
         elif len(argv) < 2:
             raise UsageError("-C takes a folder", "hypervisor -C DIR COMMAND …")
         else:

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if row.budget_ms is not None:
         print(f"they may take {span(row.budget_ms / 1000)}")
     if row.state == "paused":
-        print(f"it is paused; go on with: {goes_on}")
+        print(f"it is paused; continue with: {goes_on}")
     elif not drained:
         options.tell_next(args.queue)
     return 0

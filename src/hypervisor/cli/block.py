@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Have the report accepted (0), or learn that the item is not ours (4)."""
+    """Have the report accepted: 0, or 4 if the item is not yours."""
     report = options.texts(args, "reason", "evidence", "next_step", "note")
     with Ledger.open(root_of_claim(args.token)) as ledger:
         options.note_use(ledger, args)

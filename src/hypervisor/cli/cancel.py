@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Cancel, and say what was half done: 0, or 3 if nothing was found to cancel."""
+    """Cancel, and say what was half done: 0, or 3 if there was nothing to cancel."""
     if args.missing and args.queue and not args.all:
         return _missing(args)
     if bool(args.queue) == args.all or args.missing:
@@ -38,7 +38,11 @@ def run(args: argparse.Namespace) -> int:
     reason = options.texts(args, "reason").get("reason", "")
     cancelled, lines = [], []
     with Ledger.open(root_of_queue(args.queue)) as ledger:
-        for queue in _open_queues(ledger) if args.all else [args.queue]:
+        there = _open_queues(ledger)
+        for queue in there if args.all else [ledger.queues.get(args.queue).name]:
+            if queue not in there:
+                cancelled = [{"queue": queue, "items": 0, "half_done": [], "dependants": []}]
+                break
             waited = ledger.generations.dependants(queue)
             items = ledger.generations.cancel(queue, reason)
             half = half_done.half_done(ledger, queue)
@@ -48,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
             lines += _lines(queue, items, half) + _waited(told)
     if args.json:
         print(json.dumps({"cancelled": cancelled}, ensure_ascii=False))
-    elif cancelled:
+    elif lines:
         print("\n".join(lines))
         options.tell_person(
             f"hypervisor summary {args.queue}" if args.queue else "hypervisor status"
         )
     else:
-        print("no queue has open items")
-    return 0 if cancelled else 3
+        print(f"{f'queue {args.queue} has no' if args.queue else 'no queue has'} open items")
+    return 0 if lines else 3
 
 
 def _missing(args: argparse.Namespace) -> int:
@@ -87,7 +91,7 @@ def _dependants(ledger: Ledger, waited: list[tuple[str, str]]) -> list[dict[str,
 
 def _waited(told: list[dict[str, str]]) -> list[str]:
     lines = [
-        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for that: its worker "
+        f"{one_line(one['id'], 60)} in {one_line(one['queue'], 60)} waited for it; its worker "
         "is told"
         for one in told
     ]

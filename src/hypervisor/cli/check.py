@@ -8,7 +8,7 @@ from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.check import BUILT_IN, USUAL, Check, checks_of
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import NothingLeft, UsageError
 from hypervisor.system.text import listed, one_line
 
 SUMMARY = "set a command that must pass before an item counts as done, or show those that are set"
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Set a check, take one away, or show them: 0, or 1 if there is none to show. Raises
+    """Set a check, take one away, or show them: 0, or 3 if there is no check to show. Raises
     UsageError."""
     given = args.command is not None or args.name is not None
     if given and (args.list or args.remove is not None):
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         drained = ledger.queues.drained(args.queue)
     if not checks:
         print(f"queue {args.queue} has no check")
-        return 0 if args.remove is not None else 1
+        return 0 if args.remove is not None else NothingLeft.exit_code
     for check in checks:
         print("\n".join(about(args.queue, check)))
     if args.command is not None and not drained:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Commit and note the id with the claim: 0, 1 if git refuses, or a file holds changes of
-    others that can't be told from ours, 4 if the item is not ours."""
+    """Commit, and note the commit with the claim: 0, 1 if git refuses or a file holds changes of
+    others that can't be told from yours, 4 if the item is not yours."""
     from hypervisor.worker import off_limits
     from hypervisor.worker.commits.commit import commit
     from hypervisor.worker.commits.whose import Whose

@@ -1,4 +1,4 @@
-"""`hypervisor doctor`: what is right and what is not, with the command that mends it."""
+"""`hypervisor doctor`: what is right and what is not, with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings: 0, or 1 if something does not work until it is mended."""
+    """Print the findings: 0, or 1 if something has to be fixed."""
     from hypervisor.agents import doctor
     from hypervisor.cli import adopt, unlock
 

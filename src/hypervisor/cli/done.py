@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Have the report accepted (0), refused (1), or learn that the item is not ours (4)."""
+    """Have the report accepted: 0, 1 if the report is refused, 4 if the item is not yours."""
     report: dict[str, object] = {**options.texts(args, "answer", "summary", "note")}
     if not report.keys() & {"answer", "summary"}:
         raise UsageError("the report is empty", "say what was done: --summary, or --answer")

@@ -7,8 +7,8 @@ CODES = {
     1: "something failed, was blocked or was refused",
     2: "usage: an unknown name or option, or not allowed here",
     3: "nothing was handed out, or there was nothing to do",
-    4: "the claim is no longer yours",
-    5: "wait: items are left, and nobody works on them",
+    4: "the claim is not yours, or no longer",
+    5: "wait: items are left, and nobody is working on them",
 }
 # What holds for one version only.
 CHANGES = (

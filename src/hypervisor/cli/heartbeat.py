@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tokens still held: 0 if all are, else 4."""
+    """Print the tokens still held: 0 if you hold all of them, else 4."""
     with Ledger.open(root_of_claim(args.token[0])) as ledger:
         held = ledger.claims.heartbeat(args.token)
         lost = [token for token in args.token if token not in held]

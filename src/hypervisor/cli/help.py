@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 
-from hypervisor.cli import GROUPS, VERBS, load, meant
+from hypervisor.cli import GROUPS, VERBS, load, meant, misspelt
 from hypervisor.cli.exit_codes import CHANGES, CODES
 from hypervisor.cli.words import WORDS
+from hypervisor.cli.wrapping import columns
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 
@@ -37,16 +37,18 @@ def page(words: list[str]) -> str:
         return "\n".join(_table(WORDS))
     if topic == "exit-codes":
         codes = {str(code): meaning for code, meaning in CODES.items()}
-        return "\n".join([*_table(codes), "", *textwrap.wrap(CHANGES, _columns())])
+        return "\n".join([*_table(codes), "", *textwrap.wrap(CHANGES, columns())])
     from hypervisor.cli.parser import of_verb
 
     verb = meant(topic)
     if verb not in VERBS:
-        raise UsageError(f"no help on '{one_line(topic, 40)}'", f"name a COMMAND, or {_ALL}")
+        near = misspelt.topic(topic, TOPICS)
+        hint = f"did you mean 'hypervisor help {near}'?" if near else f"hypervisor help {_ALL}"
+        raise UsageError(f"no help on '{one_line(topic, 40)}'", hint)
     return of_verb(verb, load(verb)).format_help().rstrip("\n")
 
 
-_ALL = ", ".join(TOPICS)
+_ALL = "|".join(TOPICS)
 _MORE = "on one command: hypervisor help COMMAND"
 _EVERYWHERE = {
     "-C DIR": "in front of a command: work as if started in DIR",
@@ -64,14 +66,7 @@ def _first() -> str:
 
 def _rest() -> list[str]:
     """Return what other pages there are, wrapped to the width of the terminal."""
-    topics = "|".join(TOPICS)
-    return textwrap.wrap(
-        f"on the rest: hypervisor help {topics}", _columns(), subsequent_indent="  "
-    )
-
-
-def _columns() -> int:
-    return max(40, shutil.get_terminal_size().columns)
+    return textwrap.wrap(f"on the rest: hypervisor help {_ALL}", columns(), subsequent_indent="  ")
 
 
 def _verbs(group: str) -> list[str]:
@@ -81,11 +76,11 @@ def _verbs(group: str) -> list[str]:
 def _table(rows: dict[str, str]) -> list[str]:
     """Return names with what they mean, wrapped to the width of the terminal."""
     width = max(map(len, rows))
-    columns = _columns()
+    room = max(40, columns())
     return [
         line
         for name, told in rows.items()
         for line in textwrap.wrap(
-            told, columns, initial_indent=f"  {name:{width}} ", subsequent_indent=" " * (width + 3)
+            told, room, initial_indent=f"  {name:{width}} ", subsequent_indent=" " * (width + 3)
         )
     ]

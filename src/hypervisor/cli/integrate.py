@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Merge: 0 when all that was accepted is merged, 1 when something was set aside or left."""
+    """Merge: 0 if everything accepted is merged, 1 if something was set aside or left."""
     from hypervisor.worker.integrate import integrate
 
     def tell(line: str) -> None:

@@ -59,12 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Have the reports judged that nobody has judged yet: 0, 1 where one could not be, 3 if there
-    was none."""
+    """Have the reports judged that nobody has judged yet: 0, 1 if a report could not be judged, 3
+    if there was none."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if args.agent is None and not args.words:
-        raise UsageError("nobody is named to judge", "add -- COMMAND, or --agent NAME")
+        raise UsageError("no command and no agent is given", "add -- COMMAND, or --agent NAME")
     asked = client(args.agent or "command").judge(model=args.model, words=args.words)
     asked.check()
     with Ledger.open(root_of_queue(args.queue)) as ledger:

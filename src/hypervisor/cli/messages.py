@@ -1,5 +1,5 @@
 """What a verb says beside what was asked for, on standard error: an error is `error: what`, then
-`hint: command`, and what stops nothing is a `note:`. A terminal gets them wrapped to its width."""
+`hint: command`, and what stops nothing is a `note:`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def complain(error: HypervisorError | str, hint: str = "") -> None:
     what, output = error, ""
     if isinstance(error, HypervisorError):
         what, hint, output = error.message, error.fix, error.output
-    lines = [*_wrapped(f"error: {indented(what).strip()}")]
+    lines = [f"error: {indented(what).strip()}"]
     if hint:
-        lines += _wrapped(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
+        lines.append(f"hint: {hint.removeprefix('see: ').removeprefix('run: ')}")
     if output:
         lines += ["the end of its output:", indented(output)]
     _print(lines)
@@ -26,7 +26,7 @@ def complain(error: HypervisorError | str, hint: str = "") -> None:
 
 def note(text: str) -> None:
     """Print something the reader should know, which stops nothing."""
-    _print(_wrapped(f"note: {text}"))
+    _print([f"note: {text}"])
 
 
 def _print(lines: list[str]) -> None:
@@ -36,14 +36,10 @@ def _print(lines: list[str]) -> None:
         drop_output()
 
 
-def _wrapped(text: str) -> list[str]:
-    """Return the lines of `text`, each of them broken to fit where a terminal shows it."""
-    lines = text.split("\n")
-    if not sys.stderr.isatty():
-        return lines
-    from hypervisor.cli import wrapping
-
-    return wrapping.fit(lines)
+def exactly(text: str, end: str = "\n") -> None:
+    """Print what is taken as it is, so that no terminal gets it wrapped: a command line, or what a
+    command has printed."""
+    print(text, end=end, file=getattr(sys.stdout, "exact", sys.stdout), flush=True)
 
 
 def drop_output() -> None:

@@ -15,7 +15,7 @@ from hypervisor.ledger import Ledger, LedgerError, markers
 from hypervisor.system.state import Foreign, State
 from hypervisor.views import news
 
-SUMMARY = "print a line when a queue of this session drains, stalls, pauses or may go on"
+SUMMARY = "print a line when a queue of this session drains, stalls, pauses or may continue"
 _TICK = 1.0
 # The client's own notice of the last worker's end is given this long to come first.
 _GRACE = 1.5

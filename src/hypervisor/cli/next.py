@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was claimed: 0, also when nothing is ready now; 3 when the queue has drained."""
+    """Print what was claimed: 0, also if nothing is ready now; 3 if the queue has drained."""
     if args.n < 1:
         raise UsageError("-n must be 1 or more")
     if args.here and args.n > 1:

@@ -22,6 +22,7 @@ from hypervisor.config.settings import Settings, load, seconds
 from hypervisor.config.tools import check_grants
 from hypervisor.ledger import Ledger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
+from hypervisor.ledger.options import check_name
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.text import count, one_line, shell
@@ -39,7 +40,7 @@ EXAMPLE = "hypervisor open inbox tasks --verify 'make test'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("queue", help="a name for the queue; one at work gets these items added")
+    parser.add_argument("queue", help="a name for the queue; these items are added to one at work")
     add_options(parser)
     options.add_check(parser)
     options.add_notify(parser)
@@ -100,7 +101,7 @@ def add_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--answer",
         metavar="FILE",
-        help="a JSON schema (2020-12): each item done brings an answer that fits it, and "
+        help="a JSON schema (2020-12): each done item comes with an answer that fits it, and "
         "`hypervisor results` has its columns",
     )
     parser.add_argument("--first", type=int, metavar="N", help="only the first N ready items")
@@ -128,8 +129,8 @@ def add_options(parser: argparse._ActionsContainer) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the queue: 0 if it has items to work on, 1 if a source failed, 3 if nothing can run: a
-    queue that there is stays as it is, and a new one is not opened."""
+    """Open the queue: 0 if the queue has items to work on, 1 if a source failed, 2 if none was
+    found, 3 if nothing can run (then no new queue is opened, and an old one stays as it is)."""
     if _names_only(args, "where"):
         code = open_again.narrow(args, root := find_root(), load(root))
     elif _names_only(args, "instructions"):
@@ -153,6 +154,11 @@ def open_queue(
     `args.agent` is a command and no format of tasks was named."""
     from hypervisor.intake import opening
 
+    is_source = not for_work and os.path.lexists(args.queue)
+    if is_source and not args.sources and args.children_of is None:
+        what = f"{one_line(args.queue)} is a file or folder, and no queue is named"
+        raise UsageError(what, f"hypervisor open QUEUE {shell(args.queue)}")
+    check_name(args.queue)
     root = find_root()
     settings = load(root)
     for line in settings.raised:
@@ -211,8 +217,8 @@ def open_queue(
         print("\n".join(["the check:", *shown]), file=sys.stderr)
     elif opened.is_new and opened.added and not args.json:
         options.tell(
-            f"no check: done is each worker's own word; hypervisor check {args.queue} 'CMD' has a "
-            "command prove it"
+            "no check: an item is done when its worker says so; let a command decide: "
+            f"hypervisor check {args.queue} 'CMD'"
         )
     if failed:
         return 1
@@ -299,8 +305,9 @@ def _no_task(checked: Preflight) -> bool:
 def _not_opened(
     args: argparse.Namespace, checked: Preflight, failed: bool, *, known: bool, more: bool
 ) -> int:
-    """Say what was found instead of something to work on; return 1 if a source failed, else 3. The
-    queue is `known` where there is one, and `more` says that something is left in it."""
+    """Say what was found instead of something to work on; return the exit code:
+    3 unless a source failed. The queue is `known` where there is one, and `more` says that
+    something is left in it."""
     if args.json and failed:
         print(json.dumps(checked.to_json()))
     elif args.json:
@@ -323,8 +330,8 @@ def _not_opened(
     what = "nothing was added" if more else "no queue was opened"
     if failed:
         # Why was told as an error.
-        note(what)
-        return 1
+        note(f"{what}; a queue's name comes first" if os.path.lexists(args.queue) else what)
+        return preflight_verb.code_of(checked)
     mends = counts["held"] or counts["broken"]
     hint = "fix what is listed, then run the same command" if mends else "hypervisor help formats"
     complain(f"{what}: {', '.join(groups) or 'there are no items'}", hint)

@@ -34,7 +34,9 @@ def texts(args: argparse.Namespace, *names: str) -> dict[str, str]:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     piped = [name for name, value in given.items() if value == "-"]
     if len(piped) > 1:
-        raise UsageError("only one text can come from standard input", "give the other as a word")
+        raise UsageError(
+            "only one text can come from standard input", "give the other on the command line"
+        )
     for name in piped:
         given[name] = _standard_input(exact=name == "answer")
     told = {}
@@ -158,8 +160,9 @@ def add_budget(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--budget",
         metavar="LIMITS",
-        help="hand out nothing more after so many dollars, tokens, or so much time from the first "
-        "claim on, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then uses more",
+        help="hand out nothing more once this many dollars or tokens, or this much time since the "
+        "first claim, are used up, e.g. 5usd,2Mtok,30min (0usd: no limit); a pool ends what then "
+        "uses more",
     )
     parser.add_argument("--budget-tokens", type=int, help=SUPPRESS)
     parser.add_argument("--budget-minutes", type=float, help=SUPPRESS)
@@ -324,7 +327,7 @@ def add_end(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--note",
         metavar="TEXT",
-        help="what the owner should know beside it: e.g. that the task's text gives orders to "
+        help="what else the owner should know: e.g. that the task's text gives orders to "
         "agents, which you did not follow; - reads standard input",
     )
     add_next(parser)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import os
 import re
-import shutil
 import sys
 import textwrap
 from typing import NoReturn
 
+from hypervisor.cli import misspelt
 from hypervisor.cli.messages import complain
+from hypervisor.cli.wrapping import columns
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import escaped
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SAID = (
     ("expected one argument", r"\1 takes a value"),
+    (r"not allowed with argument (\S+)", r"\1 and \2 exclude each other"),
     (r"invalid int value: (.*)", r"\1 takes a whole number, not \2"),
     (r"invalid float value: (.*)", r"\1 takes a number, not \2"),
     (r"invalid choice: (.*) \(choose from (.*)\)", r"\1 takes one of \3, not \2"),
@@ -81,13 +83,13 @@ class Parser(argparse.ArgumentParser):
                 break
             if name[:1] != "-" or name == "-" or name in known or self._is_glued(name):
                 continue
+            if os.path.lexists(word):
+                return f"no option {word}, but there is a file of that name", f"write ./{word}"
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
-            # Without the dashes, which all have in common.
-            words = {one.lstrip("-"): one for one in offered}
-            near = difflib.get_close_matches(name.lstrip("-"), words, 1)
-            return f"no option {name}", f"did you mean {words[near[0]]}?" if near else ""
+            near = misspelt.option(name, offered)
+            return f"no option {name}", f"did you mean {near}?" if near else ""
         return None
 
     def _is_glued(self, name: str) -> bool:
@@ -98,9 +100,10 @@ class Parser(argparse.ArgumentParser):
 
 def of_verb(verb: str, module: ModuleType) -> Parser:
     """Return the parser of a verb, whose module this is."""
+    width = columns() - 2
     parser = Parser(
         prog=f"hypervisor {verb}",
-        description=module.SUMMARY,
+        description=textwrap.fill(module.SUMMARY, width),
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -110,7 +113,6 @@ def of_verb(verb: str, module: ModuleType) -> Parser:
     for action in parser._actions:
         # argparse would name those among the missing.
         action.required = action.required and action.nargs != argparse.ZERO_OR_MORE
-    width = shutil.get_terminal_size().columns - 2
     told = [textwrap.fill(part, width) for part in (parser.epilog or "").split("\n\n") if part]
     if example := getattr(module, "EXAMPLE", ""):
         told.append(f"example:\n  {example}")

@@ -23,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root_of_queue(args.queue)) as ledger:
         ledger.pauses.pause(args.queue, told.get("reason", ""))
         goes_on = budget.goes_on(ledger, ledger.queues.get(args.queue))
-    print(f"paused {args.queue}; go on with: {goes_on}")
+    print(f"paused {args.queue}; continue with: {goes_on}")
     return 0

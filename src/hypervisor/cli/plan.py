@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the next step: 0, or 3 when the queue has nothing left to hand out."""
+    """Print the next step: 0, or 3 if the queue has nothing left to hand out."""
     from hypervisor.agents import clients, next_step, reconcile
     from hypervisor.views import news
 

@@ -90,7 +90,8 @@ class _Formats(argparse.Action):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was found: 0 if anything is ready, 3 if nothing is, 1 if a source failed."""
+    """Print what was found: 0 if anything is ready, 1 if a source failed, 2 if none was found, 3
+    if nothing is ready."""
     root = find_root()
     read_instructions(args)
     with ledger_at(root, look=True) as ledger:
@@ -103,8 +104,14 @@ def run(args: argparse.Namespace) -> int:
             row = checked.ready[0].payload
             options.tell_person(options.work_off(asked(args, os.curdir), row))
     if failed:
-        return 1
+        return 1 if checked.ready else code_of(checked)
     return 0 if checked.ready else 3
+
+
+def code_of(checked: Preflight) -> int:
+    """Return with what a command ends that did nothing, since sources failed: as for a name that
+    nobody knows if that is all that is wrong."""
+    return min(error.exit_code for error in checked.failed)
 
 
 def check(

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Claim the task in the queue that holds it, else in one of its own: 0, or 1 if it is held."""
+    """Claim the task in the queue that holds it, else in one of its own: 0, 1 if the task is held,
+    2 if there is no such task."""
     import os
 
     from hypervisor import worker

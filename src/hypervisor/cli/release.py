@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Give the item back (0), or learn that it is not ours (4)."""
+    """Give the item back: 0, or 4 if the item is not yours."""
     told = options.texts(args, "reason")
     with Ledger.open(root_of_claim(args.token)) as ledger:
         own_claim(args.token, ledger.ends.holding(args.token))

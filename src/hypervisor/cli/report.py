@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page and print its path: 0, or 1 if --open found no browser."""
+    """Write the page and print its path: 0, or 1 if --open finds no browser."""
     args.queue, root = queue_and_root(args.queue, "report")
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, limit=None, tell=True)

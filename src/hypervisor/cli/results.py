@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the results, or write them to a file: 0, or 1 where items have no closing command."""
+    """Print the results, or write them to a file: 0, or 1 if an item has no closing command."""
     from hypervisor.views.results import Results, write
 
     if args.out == "-":

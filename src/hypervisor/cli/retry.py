@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say what is ready again: 0, 1 if a named item was left as it is, 3 if there was none."""
+    """Say what is ready again: 0, 1 if a named item stays as it is, 3 if there was nothing to
+    retry."""
     states = [word for word in ODD if getattr(args, word)]
     if args.id and states:
         named = " or ".join(f"--{word}" for word in ODD)

@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the review (0), or carry out a verdict: 0, 1 where it can't be, 2 for no person."""
+    """Show the reports, or carry out a verdict: 0, 1 if the verdict can't be carried out, 2 if no
+    person has decided it, 3 if there is no report to sample."""
     given = args.accept if args.accept is not None else args.reject
     item_id = args.id or given or None
     if args.id and given and args.id != given:
@@ -206,7 +207,7 @@ def _judge_suggested(ledger: Ledger, args: argparse.Namespace, item_id: str, by:
     shown = one_line(item_id, 80)
     if args.reject is not None:
         ledger.suggestions.reject(args.queue, item_id, by)
-        print(f"rejected {shown}: it is suggested no more")
+        print(f"rejected {shown}: it is no longer suggested")
         return
     ledger.suggestions.accept(args.queue, item_id, by)
     markers.mark(ledger, args.queue)

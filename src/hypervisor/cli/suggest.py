@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Keep the suggestion (0), refuse a sixth (1), or learn that the item is not ours (4)."""
+    """Keep the suggestion: 0, 1 if it is the item's sixth, 4 if the item is not yours."""
     told = options.texts(args, "title", "body")
     with Ledger.open(root_of_claim(args.token)) as ledger:
         item_id = worker.suggest(ledger, args.token, told["title"], told.get("body"))

@@ -15,6 +15,7 @@ from hypervisor.cli.place import ledger_at
 from hypervisor.config.roots import find_root
 from hypervisor.config.settings import Settings, load
 from hypervisor.ledger import Options
+from hypervisor.ledger.options import check_name
 from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import count, lines_kept, one_line
 
@@ -46,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Triage: 0 done, 1 if an item failed, a source can't be read, or it was interrupted, 3 if
-    there are no tasks, nor a queue of that name."""
+    """Triage: 0, 1 if an item failed, a source can't be read or it was interrupted, 2 if no source
+    was found, 3 if there are no tasks, nor a queue of that name."""
     if not 1 <= args.workers <= 64:
         raise UsageError("--workers takes a number from 1 to 64")
     if not 1 <= args.batch <= 1000:
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("triage works by its own rules", "leave out --instructions")
     from hypervisor.triage import unnamed
 
+    check_name(args.queue)
     root = find_root()
     settings = load(root)
     with ledger_at(root, look=True) as ledger:
@@ -69,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(checked.to_json()))
         if unreadable:
             note("no queue was opened")
-            return 1
-        complain("no queue was opened: there are no tasks")
+            return preflight_verb.code_of(checked)
+        complain("no queue was opened: there are no tasks", "hypervisor help formats")
         return 3
     nobody = unnamed(settings.triage, checked.assignees) if checked.ready else None
     if nobody is not None and (args.dry_run or not args.json):
@@ -194,7 +196,7 @@ def _changes(summary: Summary) -> str:
 
 def _print_next(queue: str, counts: dict[str, int], left: bool) -> None:
     if left:
-        print("some are left; the same command goes on with them")
+        print("some are left; the same command continues with them")
     print(f"more: hypervisor summary {queue} --json")
     if counts["success"]:
         print(f"take it back: hypervisor undo {queue}")

@@ -10,6 +10,7 @@ from hypervisor.cli import options
 from hypervisor.cli.place import root_of_queue
 from hypervisor.ledger import Ledger, NoLedger
 from hypervisor.ledger.store import no_ledger
+from hypervisor.system.errors import UsageError
 from hypervisor.system.state import State
 from hypervisor.system.text import count, either, one_line, shortened
 
@@ -32,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Restore what nobody has edited since: 0, 1 if a file was left as it is, 3 if nothing was
-    written."""
+    """Restore what nobody has edited since: 0, 1 if a file stays as it is, 3 if there was nothing
+    to undo."""
     from hypervisor.tasks.undo import FINE, NothingToUndo, UndoLog
 
     root = root_of_queue(args.queue)
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         results = UndoLog(state, args.queue, lambda: _folders(root, args.queue)).restore(args.id)
     except NothingToUndo as error:
+        _refuse_unknown_item(root, args.queue, args.id)
         nothing = error
     left = [result for result in results if result.outcome not in FINE]
     # Of the items of one file that is told once.
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     stays = _settle(root, args, ours, [one.id for one in results if one.outcome in FINE])
     if nothing is not None and (stays is None or not (stays.commits or stays.files)):
         raise nothing
+    # What stays of workers' work was asked for as well.
+    code = 1 if left else 0 if restored or nothing else NothingToUndo.exit_code
     if args.json:
         told = [{**one._asdict(), "path": os.path.relpath(one.path, root)} for one in results]
         shown = {"queue": args.queue, "files": told}
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             those = [] if stays is None else getattr(stays, _LISTS[name])
             shown[name] = [{"id": one.id, what: one.what, "command": one.command} for one in those]
         print(json.dumps(shown, ensure_ascii=False))
-        return 1 if left else 0
+        return code
     already = len(fine) - restored
     print(
         f"{count(restored, 'file')} restored"
@@ -75,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if stays is not None:
         tell_stays(stays, "that is what hypervisor wrote; ")
         options.tell_person(f"hypervisor status {args.queue}")
-    return 1 if left else 0
+    return code
 
 
 def tell_stays(stays: WhatStays, before: str = "") -> None:
@@ -120,6 +124,20 @@ def _refuse_unknown(root: str, state: State, queue: str) -> None:
                 ledger.queues.get(queue)
     except NoLedger:
         raise no_ledger(root) from None
+
+
+def _refuse_unknown_item(root: str, queue: str, item_id: str | None) -> None:
+    """Raise UsageError for an item that the queue does not have, nor had before."""
+    try:
+        with Ledger.open(root) as ledger:
+            known = item_id is None or any(
+                row.queue_name == queue for row in ledger.queries.items_called(item_id)
+            )
+    except NoLedger:
+        return
+    if not known:
+        told = f"queue {queue} has no item '{one_line(item_id, 80)}'"
+        raise UsageError(told, f"hypervisor undo {queue}")
 
 
 def _path(root: str, one: Restored) -> str:

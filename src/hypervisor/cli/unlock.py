@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove the lock and say whose it was: 0 removed, 2 it is a live claim's, 3 none stands."""
+    """Remove the lock and say whose it was: 0, 2 if a live claim holds the lock, 3 if there is no
+    lock."""
     root = find_root()
     own = shown(root, "locks")
     folders = {own, *_configured(root)}

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Wait, then print what has ended: 0 at rest, or when what is tried first has ended; 5 when
-    nobody works on it; 1 when the time is over and work goes on, or files are missing."""
+    """Wait, then print what has ended: 0 if the queue is at rest or the trial has ended, 1 if the
+    time is over and work goes on, or files are missing, 5 if nobody works on it."""
     if args.timeout < 0:
         raise UsageError("--timeout must be 0 seconds or more")
     session = Caller().session or SHELL

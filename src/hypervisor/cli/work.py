@@ -31,7 +31,7 @@ SUMMARY = "run a command or headless agents on a queue, or on a source in one ca
 EXAMPLE = "hypervisor work prompts.csv --workers 4 -- ./answer.sh {prompt}"
 USAGE = (
     "hypervisor work QUEUE|SOURCE… -- COMMAND {path}\n"
-    f"       hypervisor work QUEUE|SOURCE… --agent {{{','.join(CLIENTS)}}} [OPTIONS] [-- WORDS…]\n"
+    "       hypervisor work QUEUE|SOURCE… --agent NAME [OPTIONS] [-- WORDS…]\n"
     "       hypervisor work QUEUE --attach"
 )
 # What stands behind `--` is not ours to read.
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "A SOURCE is first opened as a queue named after it, without the suffix; the same command "
-        "again goes on with that queue.\n\nWORDS are the command line of --agent command, one "
+        "again continues that queue.\n\nWORDS are the command line of --agent command, one "
         "process per item, without a shell: "
         "{path}, {id}, {title}, {token}, {queue} and the columns of a row are replaced in them, "
         "but not in code that a shell or an interpreter is given; {{name}} is {name} as it is. "
@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-turns",
         type=int,
         metavar="T",
-        help=f"turns that an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
+        help=f"turns an agent may take with its model (default {_TURNS_PER_ITEM} per item)",
     )
     parser.add_argument("--model", metavar="NAME", help="the model, as the client calls it")
     parser.add_argument(
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--branch",
         action="store_true",
-        help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree apart "
+        help=f"{', '.join(_BRANCHING)}: each item on a branch, in a working tree of its own "
         "(docs/branches.md)",
     )
     parser.add_argument(
@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="command: hand this variable on to it, e.g. a key; may be repeated",
+        help="command: pass this variable to it, e.g. a key; may be repeated",
     )
     parser.add_argument(
         "--keep-order",
@@ -126,8 +126,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detach",
         action="store_true",
-        help="go on in the background, apart from this terminal and session, until the queue has "
-        "drained; one pool at most",
+        help="continue in the background, independent of this terminal and session, until the "
+        "queue has drained; one pool at most",
     )
     parser.add_argument(
         "--attach", action="store_true", help="show the log of the detached pool as it grows"
@@ -136,15 +136,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work the queue off: 0 when it has drained and all is done, 1 if not or if an item failed or
-    was blocked, 2 if there is no such queue or source, 3 if nothing was handed out."""
+    """Work the queue off: 0 if the queue has drained and everything is done, 1 if something is
+    left, failed or was blocked, 2 if there is no such queue or source, 3 if nothing was handed
+    out."""
     if args.attach:
         from hypervisor.cli.attach import attach
 
         queue, _ = work_on.chosen(args.sources, args.queue)
         return attach(root_of_queue(queue), queue)
     if args.agent is None and not args.words:
-        raise UsageError("nobody is named to do the work", "add -- COMMAND {path}, or --agent NAME")
+        raise UsageError(
+            "no command and no agent is given", "add -- COMMAND {path}, or --agent NAME"
+        )
     args.agent = args.agent or "command"
     items = _ITEMS_EACH if args.items_per_agent is None else args.items_per_agent
     for value, name, most in ((args.workers, "workers", 64), (items, "items-per-agent", 1000)):
@@ -185,12 +188,9 @@ def run(args: argparse.Namespace) -> int:
         # A variable that is kept is the command's here, not a check's.
         opened = {**vars(args), "env": [], "from_base": [], "json": False}
         code = open_verb.open_queue(argparse.Namespace(**opened), for_work=fit)
-        if code == 1:
-            # A source that is not there is a name that nobody knows.
-            if near := work_on.near(args.sources[0]):
-                messages.note(f"there is a queue {near}")
-            return UsageError.exit_code
-        if args.dry_run or (code and not work_on.has_more(args.queue)):
+        if code == UsageError.exit_code and (near := work_on.near(args.sources[0])):
+            messages.note(f"there is a queue {near}")
+        if args.dry_run or code in (1, 2) or (code and not work_on.has_more(args.queue)):
             return code
         sys.stdout.flush()
     with Ledger.open(root_of_queue(args.queue)) as ledger:
@@ -264,7 +264,7 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
         return 0, ""
     if withheld:
         told = f"the command runs without {listed(withheld, 20, 60)}"
-        messages.note(f"{told}; --env NAME hands one on")
+        messages.note(f"{told}; --env NAME passes one on")
     options.subscribe(ledger, args.queue, args.notify)
     if args.detach:
         return _detach(args, ledger), ""
@@ -397,7 +397,7 @@ def _rehearse(items: Iterable[NewItem], queue: str, agents: Headless) -> None:
     """Show the command lines of the first of these items."""
     for item in islice(items, _SHOWN):
         try:
-            print(shell(agents.rehearse(item, queue)))
+            messages.exactly(shell(agents.rehearse(item, queue)))
         except Unfit as unfit:
             print(f"{one_line(item.id, 60)} would be blocked: {unfit}")
 
@@ -412,7 +412,7 @@ def _printer(ledger: Ledger) -> Callable[[Claim], None]:
         except OSError:
             # It printed nothing, or that could not be kept.
             return
-        print(kept.decode("utf-8", "replace"), end="", flush=True)
+        messages.exactly(kept.decode("utf-8", "replace"), end="")
 
     return tell
 
@@ -429,7 +429,7 @@ def _next(
     if why == "refused":
         mend = "What to do: hypervisor doctor"
         if args.agent == "command":
-            mend = "Once that is fixed, the same command goes on"
+            mend = "Once that is fixed, run the same command again"
         return f"stopped: {escaped(cause)}; nothing more was started. {mend}"
     if why == "not done":
         return (
@@ -439,13 +439,15 @@ def _next(
         )
     if why == "halted":
         failed = count(args.halt, "failure")
-        return f"stopped after {failed}; the same command goes on with what is left"
+        return f"stopped after {failed}; the same command continues with what is left"
     if why == "stopped":
-        return "stopped; the same command goes on with what is left"
+        return "stopped; the same command continues with what is left"
     if why == "paused":
         if resume_at:
-            return f"paused until {until(resume_at)}; the same command waits for that, then goes on"
-        return f"paused; go on with: {goes_on}, then the same command"
+            return (
+                f"paused until {until(resume_at)}; the same command waits for that, then continues"
+            )
+        return f"paused; continue with: {goes_on}, then the same command"
     if why == "idle":
-        return f"these agents were handed nothing more: {nothing}; hypervisor status {args.queue}"
+        return f"nothing more was handed out: {nothing}; hypervisor status {args.queue}"
     return f"the queue is {why}"

@@ -11,6 +11,7 @@ from hypervisor.system.text import one_line
 
 _LOOPBACK = ("localhost", "::1")
 _KEYS = ("command", "webhook", "desktop", "details")
+_SEE = "see docs/how-to/walk-away.md"
 
 
 class Receiver(NamedTuple):
@@ -47,7 +48,7 @@ def receiver(name: str) -> Receiver:
     # A line is for the shell; words are run as they are.
     words = ["/bin/sh", "-c", command] if isinstance(command, str) and command else command or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise UsageError(f"{where}: command takes a line for the shell, or a list of words")
+        raise UsageError(f"{where}: command takes a line for the shell, or a list of words", _SEE)
     if not isinstance(webhook, str) or (webhook and not is_safe(webhook)):
         raise UsageError(
             f"{where}: webhook takes an https:// address without a login, or http:// of this "
@@ -56,9 +57,9 @@ def receiver(name: str) -> Receiver:
         )
     switches = [told.get(key, False) for key in ("desktop", "details")]
     if not all(isinstance(switch, bool) for switch in switches):
-        raise UsageError(f"{where}: desktop and details take true or false")
+        raise UsageError(f"{where}: desktop and details take true or false", _SEE)
     if bool(words) + bool(webhook) != 1 and not (switches[0] and not words and not webhook):
-        raise UsageError(f"{where}: it takes one of command, webhook and desktop = true")
+        raise UsageError(f"{where}: it takes one of command, webhook and desktop = true", _SEE)
     return Receiver(name, tuple(words), webhook, *switches)
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _MOST = 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_PATTERNS = 100
+_SEE = "see docs/settings.md"
 _LONGEST_WORD = 100
 # What may stand beside the word of a status; a mark that turns it into its opposite may not.
 _REMARK = late(r"[ \t]+\([^()]*\)\s*$")
@@ -255,7 +256,7 @@ def _merge(base: Mapping[str, object], told: Mapping[str, object], path: str, wh
         default = base[name] if name in base else _OPEN_TABLES[where]
         if isinstance(default, dict):
             if not isinstance(value, dict):
-                raise UsageError(f"{path}: {key} is not a table", "see docs/settings.md")
+                raise UsageError(f"{path}: {key} is not a table", _SEE)
             merged[name] = _merge(default, value, path, f"{where}{name}.")
             continue
         is_time = where == "limits." and isinstance(default, str)
@@ -267,7 +268,7 @@ def _merge(base: Mapping[str, object], told: Mapping[str, object], path: str, wh
             )
         words = value if isinstance(value, list) and name != "families" else []
         if not all(isinstance(word, str) for word in words):
-            raise UsageError(f"{path}: {key} takes a list of strings")
+            raise UsageError(f"{path}: {key} takes a list of strings", _SEE)
         adds = where == "status." or f"{where}{name}" in _ADDED
         merged[name] = [*default, *words] if adds and isinstance(default, list) else value
     return merged
@@ -363,7 +364,9 @@ def _lower(words: list[str]) -> frozenset[str]:
 
 def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> tuple[Pattern, ...]:
     if len(patterns) > _MOST_PATTERNS:
-        raise UsageError(f"{path}: {one_line(key, 80)} holds more than {_MOST_PATTERNS} patterns")
+        raise UsageError(
+            f"{path}: {one_line(key, 80)} holds more than {_MOST_PATTERNS} patterns", _SEE
+        )
     made = []
     rules = defaults()["triage"]
     shipped = {*rules["judgement_patterns"], *rules["automatable_patterns"]}
@@ -375,7 +378,7 @@ def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> t
         except ValueError as error:
             shown, why = one_line(repr(pattern), 120), one_line(error, 120)
             raise UsageError(
-                f"{path}: {one_line(key, 80)}: {shown} is not a pattern: {why}"
+                f"{path}: {one_line(key, 80)}: {shown} is not a pattern: {why}", _SEE
             ) from None
     return tuple(made)
 
@@ -383,7 +386,7 @@ def _patterns(patterns: list[str], patience: Patience, path: str, key: str) -> t
 def _family(entry: object, path: str) -> FamilyTable:
     shape: dict[str, type] = {"name": str, "detect": list, "fields": dict, "words": dict}
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise UsageError(f"{path}: each of [[families]] needs a name")
+        raise UsageError(f"{path}: each of [[families]] needs a name", _SEE)
     for name, value in entry.items():
         if name not in shape or not isinstance(value, shape[name]):
             known = ", ".join(shape)
@@ -407,7 +410,7 @@ def _limits(table: dict[str, int | float | str], path: str) -> Limits:
     def count(name: str) -> int:
         value = table[name]
         if not isinstance(value, int) or not 1 <= value <= _MOST:
-            raise UsageError(f"{path}: limits.{name} must be a number from 1 to {_MOST}")
+            raise UsageError(f"{path}: limits.{name} must be a number from 1 to {_MOST}", _SEE)
         return value
 
     def share(name: str) -> float:

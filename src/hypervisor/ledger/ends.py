@@ -216,7 +216,7 @@ class Ends(Part):
         return (
             f"you no longer own this: claim {token} {how}, and its item is {state}; "
             "nothing was written",
-            f"go on with: hypervisor next {row['name']}{again}",
+            f"continue with: hypervisor next {row['name']}{again}",
         )
 
     # -- inside a write transaction --

@@ -6,7 +6,7 @@ import time
 
 from hypervisor.ledger.ends import REPLACED, WITHOUT
 from hypervisor.ledger.items import Opened
-from hypervisor.ledger.options import KEPT, LIMITS, USUAL, Options
+from hypervisor.ledger.options import KEPT, LIMITS, USUAL, Options, check_name
 from hypervisor.ledger.part import Part
 from hypervisor.system.errors import UsageError
 from hypervisor.system.text import count, listed, one_line
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hypervisor.ledger.terms import Terms
 
 MISSING = "its file is missing"
-_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 class Generations(Part):
@@ -53,12 +52,7 @@ class Generations(Part):
         instructions where none are given, or has accepted answers by another schema; where no
         schema, check, scope, commands or paths are named, those that it has stay.
         """
-        # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
-        if not 1 <= len(name) <= 100 or name[0] in "-." or not _NAME.issuperset(name):
-            raise UsageError(
-                f"a queue can't be called '{one_line(name, 40)}'",
-                "use up to 100 letters, digits, dots, dashes and underscores",
-            )
+        check_name(name)
         wanted = list(items)
         with self._store.write(durable=True):
             self._queues.alone()

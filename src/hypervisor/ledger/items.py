@@ -307,13 +307,16 @@ class Items(Part):
             # What is not in hand is handed out no more once another id stands in its file, unless
             # it goes by its path alone.
             in_hand = row.pending is not None or (row.turn or 0) < 0
-            if row.path is not None and row.is_file and (in_hand or row.id == row.path):
-                by_path[row.path] = row.id, row.name
+            if row.path is not None and row.is_file:
+                if in_hand or row.id.startswith(row.path):
+                    by_path[row.path] = row.id, row.name
+                # It may go by its id and its path together now.
+                by_path[f"{row.path}#{row.id}"] = row.id, row.name
         left = []
         for item in items:
             is_file = item.payload is None or item.fingerprint is not None
             is_file = is_file and item.format is None
-            holder, name = by_path.get(item.path or "", (item.id, ""))
+            holder, name = by_path.get(item.path or "") or by_path.get(item.id, (item.id, ""))
             if item.id in by_id:
                 opened.elsewhere.append((item.id, by_id[item.id]))
             elif is_file and holder != item.id:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from hypervisor.system.errors import UsageError
 from hypervisor.system.records import NamedTuple
+from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_IN_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 class Queue(NamedTuple):
@@ -140,3 +144,13 @@ LIMITS = {
 # What one claim may take, and how many items are tried first.
 BOUNDS = ("item_calls", "item_ms", "item_usd", "item_tokens", "canary")
 USUAL = Options()
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for what no queue can be called."""
+    # The name stands in commands that agents copy: nothing in it may mean anything to a shell.
+    if not 1 <= len(name) <= 100 or name[0] in "-." or not _IN_A_NAME.issuperset(name):
+        raise UsageError(
+            f"a queue can't be called '{one_line(name, 40)}'",
+            "use up to 100 letters, digits, dots, dashes and underscores",
+        )

@@ -11,7 +11,7 @@ from hypervisor.ledger.reports import dumps
 from hypervisor.ledger.rows import Item, columns, of
 from hypervisor.ledger.schema import WAITING
 from hypervisor.system.errors import HypervisorError, UsageError
-from hypervisor.system.text import one_line
+from hypervisor.system.text import one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +132,10 @@ class Reviews(Part):
                 )
             place = self._items.open_place(item_id)
             if place is not None:
-                raise HypervisorError(f"{shown} is open in queue {place.queue_name}")
+                raise HypervisorError(
+                    f"{shown} is open in queue {place.queue_name}",
+                    "end it there first",
+                )
             path = take_back(item)
             self._store.change("update item set path = ? where no = ?", (path, item.no))
             if person:
@@ -197,7 +200,10 @@ class Reviews(Part):
                 "the first verdict counts",
             )
         if item.state != "done" or item.claim is None:
-            raise HypervisorError(f"{shown} is {item.state}: it has no accepted report to judge")
+            raise HypervisorError(
+                f"{shown} is {item.state}: it has no accepted report to judge",
+                f"hypervisor show {shell(item.id)}",
+            )
         return item
 
     def _judge(self, queue: Queue, item: Item, verdict: str, by: str, note: str | None) -> None:

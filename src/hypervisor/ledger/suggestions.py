@@ -85,14 +85,17 @@ class Suggestions(Part):
             self._queues.alone()
             row = self._queues.get(queue)
             if row.state == "cancelled":
-                raise HypervisorError(f"queue {queue} was cancelled")
+                raise HypervisorError(f"queue {queue} was cancelled", "open it again first")
             one = self._judge(row.no, item_id, ACCEPTED, by)
             payload = {"title": one.title, "body": one.body, "suggested by": one.origin}
             opened = Opened(queue, row.generation)
             item = NewItem(one.id, title=one.title, payload=payload)
             free = self._items.free(row, [item], opened, anew=False)
             if not free:
-                raise HypervisorError(f"{one_line(one.id, 80)} is open in another queue")
+                raise HypervisorError(
+                    f"{one_line(one.id, 80)} is open in another queue",
+                    "end it there first",
+                )
             self._items.add(row, free, opened)
             self._queues.note(row.no, "added", f"{one.id}, suggested by {one.origin}")
 

@@ -65,7 +65,7 @@ class GitError(HypervisorError):
         words = " ".join(said.split())
         if lock := lock_of(said):
             words = f"{lock} is there: another git is at work, or has died at it"
-            fix = f"once none runs there any more: rm {shell(lock)}"
+            fix = f"once none runs there: rm {shell(lock)}"
         super().__init__(f"git {what}: {one_line(words, 300) or 'it failed'}", fix)
         self.what = what
         self.said = said

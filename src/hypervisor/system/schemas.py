@@ -210,7 +210,7 @@ def _told(error: ValidationError) -> str:
             return f"{place}: {shown} is {KINDS[type(value)]}, not {' or '.join(kinds)}"
         case "enum":
             options = listed([json.dumps(one, ensure_ascii=False) for one in rule], 12, 60)
-            return f"{place}: {shown} is none of {options}"
+            return f"{place}: {shown} is not one of {options}"
         case "const":
             return f"{place}: {shown} is not {one_line(json.dumps(rule, ensure_ascii=False), 80)}"
         case "maximum":

@@ -6,6 +6,8 @@ waits for it. What stands under such a key and can't be understood is named, nev
 
 from __future__ import annotations
 
+import time
+
 from hypervisor.system.late import late
 from hypervisor.system.records import NamedTuple
 
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from hypervisor.tasks.read import Document
 
 # Keys as `folded` returns them.
-_WAITS = frozenset(("dependson", "dependencies", "blockedby", "depends", "requires"))
-BLOCKS = frozenset(("blocks", "blocking"))
+_WAITS = frozenset((
+    "dependson", "dependencies", "dependency", "depends", "requires", "blockedby", "blocker",
+    "blockers", "prerequisite", "prerequisites", "prereq", "prereqs", "waitsfor", "predecessor",
+    "predecessors",
+))  # fmt: skip
+BLOCKS = frozenset(("blocks", "blocking", "unblocks", "requiredby", "successor", "successors"))
 # How other keys begin that may say what a task waits for.
 _LIKE = ("depend", "block", "prereq", "wait", "needs", "after")
 _MOST_KEYS = 10_000
@@ -27,7 +33,10 @@ _WAITING_TYPES = frozenset(("blocks", "conditional-blocks", "waits-for", "parent
 _NAMES = ("uid", "id", "target")
 _WIKILINK = late(r"\[\[([^\[\]]+)\]\]")
 _LINK = late(r"\[[^\[\]]*\]\(<?([^()<>]+?)>?\)")
+# How Notion tells where what it names is.
+_URL = late(r" \(https?://[^()\s]+\)$")
 _BETWEEN = late(r"[,;\n]")
+_DATE = late(r"\d{4}-\d\d-\d\d(?!\d)")
 
 
 class Dependencies(NamedTuple):
@@ -57,6 +66,11 @@ def dependencies(document: Document, key: str, ignored: Container[str]) -> Depen
     return told
 
 
+def may_say(key: str) -> bool:
+    """True if by its name `key` may hold links."""
+    return _says(key) is not None
+
+
 def is_read(key: str, unread: Sequence[str]) -> bool:
     """True if `key` holds links, and is not among the `unread`."""
     return _says(key) in ("waits", "blocks") and key not in unread
@@ -70,7 +84,8 @@ def _says(name: str) -> str | None:
     """Return what a key says by its name: "waits", "blocks", "may" for one that may say that its
     holder waits, None for any other."""
     if name not in _said:
-        plain = folded(name)
+        # What stands in brackets explains, as in `Blocked By (Dependencies)`.
+        plain = folded(name.partition("(")[0])
         like = "may" if plain.startswith(_LIKE) else None
         known = "waits" if plain in _WAITS else "blocks" if plain in BLOCKS else like
         if len(_said) > _MOST_KEYS:
@@ -88,10 +103,11 @@ def _read(
     if value is True:
         # `blocked: true` is a state, and names nothing.
         understood = names is None
+    elif raw is not None and names is None and _DATE.match(raw):
+        # What is put off until then is no task, and may be what there is to wait for.
+        understood = raw[:10] <= time.strftime("%Y-%m-%d")
     elif raw is not None:
-        # A date under `after` is none that could be done.
-        named = names is not None or isinstance(value, str | int | float)
-        found, understood = _split(raw) if named else [], True
+        found, understood = _split(raw), True
     elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
         odd = [entry for entry in value if not _entry(entry, told, found)]
         understood = not odd
@@ -114,6 +130,9 @@ def _split(text: str) -> list[str]:
     # A link may hold a comma, an id never does.
     if text.count("[[") + text.count("](") == 1:
         return [text]
+    if text[:1] == "[" and text[-1:] == "]" and text[1:2] != "[":
+        # A list that was written into a cell.
+        return [part.strip().strip("\"'") for part in _BETWEEN.split(text[1:-1])]
     return [part.strip().removeprefix("- ") for part in _BETWEEN.split(text)]
 
 
@@ -153,7 +172,8 @@ def _mapping(entry: dict[object, object], told: Dependencies, found: list[str]) 
 
 def _named(found: Iterable[str]) -> list[str]:
     told = (name.strip() for name in found)
-    return [link_path(name.strip("`")) for name in told if name.casefold() not in _NONE]
+    named = (_URL.sub("", name) if "(http" in name else name for name in told)
+    return [link_path(name.strip("`")) for name in named if name.casefold() not in _NONE]
 
 
 def link_path(word: str) -> str:

@@ -104,6 +104,10 @@ def task_of(document: Document, settings: Settings, format: str | None = None) -
     if _is_template(document, title, task_id):
         return None
     state = "unknown" if odd_status else _state(family, settings, status, task_id)
+    if state == "ready" and _may_be_current(status, settings) and not (
+        task_id or known_type or family.kind or family.told or _is_planned(document, keys)
+    ):  # fmt: skip
+        state = "unknown"
     if state == "ready":
         for key, said in _SAYS.items():
             if key in written and document.value(key) is True:
@@ -169,6 +173,19 @@ def _is_later(one: str, other: str) -> bool:
         return one > other
     first, second = (time if time.tzinfo else time.replace(tzinfo=UTC) for time in times)
     return first > second
+
+
+def _may_be_current(status: str | None, settings: Settings) -> bool:
+    """True for a word that says of a page that it is current, and of a task that it is to be
+    done, unless the settings say what it means."""
+    word = (status or "").strip().casefold()
+    return "active" in word and not any(settings.adds("ready", one) for one in (word, "active"))
+
+
+def _is_planned(document: Document, keys: Mapping[str, str]) -> bool:
+    """True where anything is said that is said of tasks alone."""
+    planned = ("assignee", "complexity", "depends_on", "due", "parent", "priority")
+    return any(document.holds(keys[field]) for field in planned)
 
 
 def _state(family: Family, settings: Settings, status: str | None, task_id: str | None) -> str:

@@ -42,7 +42,8 @@ NEVER = frozenset({"node_modules"})
 class Known(NamedTuple):
     """What the index tells of a task. `state` is the class of its status, "broken" for a file that
     can't be read as a task; such a file's id is a guess from its text, and where a task has none
-    (`has_id`) it is the stem of the file's name. `status` is as written."""
+    (`has_id`) it is the stem of the file's name. `status` is as written; what is `archived` lies in
+    a folder that walks leave out."""
 
     id: str
     path: str
@@ -53,6 +54,7 @@ class Known(NamedTuple):
     aliases: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     has_id: bool = True
+    archived: bool = False
 
 
 def tasks_below(
@@ -71,7 +73,8 @@ def tasks_below(
     yield from _known(walk, settings, words, but)
     for folder in walk.skipped:
         if os.path.basename(folder) not in NEVER:
-            yield from _known(Walk(folder, root, is_markdown, NEVER), settings, words, but)
+            for known in _known(Walk(folder, root, is_markdown, NEVER), settings, words, but):
+                yield known._replace(archived=True)
 
 
 class TaskIds:

@@ -1,6 +1,7 @@
 """Where an item's file is now: an item is tied to its id first and to its path second.
 
-A task without an id of its own goes by its path alone: then the id is the path.
+A task without an id of its own goes by its path alone: then the id is the path. One whose id
+others have in their folders goes by both, as `PATH#ID`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def expect(task: Task, document: Document, item_id: str, path: str) -> None:
     """Raise OtherItem unless `task`, read from `path` (from the root), is the item `item_id`."""
-    if item_id != path and task.id != item_id:
+    if item_id != path and item_id not in (task.id, f"{path}#{task.id}"):
         raise OtherItem(document.path, item_id, task.id)
 
 
@@ -40,7 +41,7 @@ def is_elsewhere(root: str, settings: Settings, item_id: str, path: str) -> bool
         return True
     except (OSError, BrokenFile):
         return False
-    return task is None or item_id not in (task.id, path)
+    return task is None or item_id not in (task.id, path, f"{path}#{task.id}")
 
 
 def locate_all(root: str, settings: Settings, wanted: Mapping[str, str]) -> dict[str, str]:

@@ -171,7 +171,8 @@ class UndoLog:
         if not chains:
             what = "" if item_id is None else f" of {one_line(item_id, 80)}"
             raise NothingToUndo(
-                f"nothing to undo{what}: no edit is recorded in {one_line(self.packs.folder, 300)}"
+                f"nothing to undo{what}: no edit is recorded in {one_line(self.packs.folder, 300)}",
+                "hypervisor status",
             )
         for entry in renamed:
             self._rename_back(entry)

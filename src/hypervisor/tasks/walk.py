@@ -30,6 +30,12 @@ class SourceError(UsageError):
     exit_code = 1
 
 
+class NoSource(SourceError):
+    """A source that is nowhere: a name that nobody knows."""
+
+    exit_code = UsageError.exit_code
+
+
 class Problem(NamedTuple):
     """Why a member of a source is no item: `group` is "held", "broken" or LEFT_OUT (`reason` says
     then how many files), `kind` one word."""

@@ -190,7 +190,7 @@ def _stands(ledger: Ledger, queue: Queue, state: str, left: int, ready: int) -> 
     if state == "paused":
         from hypervisor.ledger import budget
 
-        return f"is paused, {left} left; go on with: {budget.goes_on(ledger, queue)}"
+        return f"is paused, {left} left; continue with: {budget.goes_on(ledger, queue)}"
     return _STATES[state].format(left=left, name=queue.name)
 
 

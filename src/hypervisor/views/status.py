@@ -282,7 +282,7 @@ def _problems(ledger: Ledger, queue: Queue, told: Status) -> list[Problem]:
         else:
             then = f"paused{why}; reopens by itself at {until(queue.resume_at)}"
             if (pool and pool["alive"]) or ledger.followers.is_attended(queue.no):
-                problem("paused", f"{then}, and its session or pool goes on")
+                problem("paused", f"{then}, and its session or pool continues")
             elif pool is None:
                 gone = f"{then}, but nobody is waiting for that"
                 branch = " --branch" if queue.branches else ""

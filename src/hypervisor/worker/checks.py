@@ -110,7 +110,7 @@ def keep(ledger: Ledger, row: Holding, refused: Refused) -> None:
     raise Spent(
         f"{refused.message}. That was {count(number, 'refusal')}, which uses up the attempt: "
         "the item is no longer yours",
-        f"go on with: hypervisor next {row.queue_name}",
+        f"continue with: hypervisor next {row.queue_name}",
         refused.output,
         by=refused.by,
     ) from None

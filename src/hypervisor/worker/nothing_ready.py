@@ -149,11 +149,11 @@ def paused(ledger: Ledger, queue: Queue) -> str:
     from hypervisor.ledger import budget
 
     why = f" ({one_line(queue.reason, 80)})" if queue.reason else ""
-    mend = f"{budget.goes_on(ledger, queue)} goes on"
+    mend = f"{budget.goes_on(ledger, queue)} continues it"
     if queue.resume_at is not None and not budget.reached(ledger, queue):
         from hypervisor.system.spans import until
 
-        mend = f"it goes on by itself at {until(queue.resume_at)}"
+        mend = f"it continues by itself at {until(queue.resume_at)}"
     return f"queue paused{why}: stop here; {mend}"
 
 

@@ -6,8 +6,8 @@ import os
 
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.outcomes import ODD
-from hypervisor.system.errors import BrokenFile, HypervisorError
-from hypervisor.system.text import shell
+from hypervisor.system.errors import BrokenFile, HypervisorError, UsageError
+from hypervisor.system.text import one_line, shell
 from hypervisor.worker.outbox import holds_many, is_task, is_written
 
 TYPE_CHECKING = False
@@ -38,20 +38,27 @@ def retry(ledger: Ledger, queue: str, ids: Sequence[str] | None, states: Sequenc
     where these are all odd ones, those that wait for another attempt.
 
     A task whose file says that it is complete is left: the next worker would only close it again.
-    The file of one that is ready again says so too. Raises UsageError.
+    The file of one that is ready again says so too. Raises UsageError, and does nothing, if
+    one that is named is not in the queue.
     """
     if ids is None:
         again = set(states) == set(ODD)
         ids = [row.id for row in ledger.items.ended(queue, states, again=again)]
-    left = []
-    ended: dict[str, str] = {}
+    rows: list[Item] = []
     for item_id in ids:
         row = ledger.items.find(queue, item_id)
-        why = complete(ledger.root, queue, row) if row is not None else None
+        if row is None:
+            no = f"queue {queue} has no item '{one_line(item_id, 80)}'"
+            raise UsageError(no, f"hypervisor status {queue}")
+        rows.append(row)
+    left = []
+    ended: dict[str, str] = {}
+    for row in rows:
+        why = complete(ledger.root, queue, row)
         if why is None:
-            ended[item_id] = row.state if row is not None else ""
+            ended[row.id] = row.state
         else:
-            left.append((item_id, why))
+            left.append((row.id, why))
     refused = ledger.retries.retry(queue, ended)
     ready = []
     for item_id in ended.keys() - {item_id for item_id, _ in refused}:

@@ -11,7 +11,7 @@ import time
 from hypervisor.ledger import Ledger
 from hypervisor.ledger.findings import Reviewed, Sample
 from hypervisor.ledger.outcomes import OUTCOME
-from hypervisor.system.errors import HypervisorError, UsageError
+from hypervisor.system.errors import HypervisorError, NothingLeft, UsageError
 from hypervisor.system.quick_json import loads
 from hypervisor.system.reading import at
 from hypervisor.system.text import one_line, shell
@@ -66,7 +66,7 @@ def lay_out(
     share, number = _size(asked)
     reports = ledger.reviews.reports(row.no)
     if not reports:
-        raise UsageError(f"queue {queue} has no accepted report yet", f"hypervisor status {queue}")
+        raise NothingLeft(f"queue {queue} has no accepted report yet", f"hypervisor status {queue}")
     size = math.ceil(len(reports) * share) if share is not None else number
     by = _strata(ledger, reports, key)
     told = seed if seed is not None else str(random.SystemRandom().randrange(_SEEDS))

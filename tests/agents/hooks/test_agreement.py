@@ -167,7 +167,7 @@ def test_only_the_users_own_words_say_yes_beforehand(session: Session) -> None:
     assert permission.said_by_user(["q", "--yes-up-to=7"]) == {"--yes-up-to": "7"}
     assert permission.said_by_user(["q", "--yes-up-to", "7", "--yes-up-to=8"]) == {}
     tries = [f"--max-{name} 9" for name in ("attempts", "deaths", "lost", "refusals")]
-    for told in ("--ladder haiku,opus", "--repeat 3", "--notify phone", *tries):
+    for told in ("--ladder haiku,opus", "--repeat 3", "--notify phone", "--lease 2h", *tries):
         more = f"hypervisor open q tasks {told}"
         assert decision(user("do the tasks"), command=more) == "ask"
         assert decision(user(f"do the tasks, {told}."), command=more) == "allow"

@@ -115,7 +115,7 @@ def test_an_organisation_s_limit_waits_for_a_person(session: Session) -> None:
     assert stands(session) == ("paused", None)
     assert session.item(claim)["deaths"] == 0
     told = text_of(session.turn_ends())
-    assert "go on with: hypervisor resume q" in told and "organization has been disabled" in told
+    assert "continue with: hypervisor resume q" in told and "organization has been disabled" in told
 
 
 def test_a_service_that_stays_overloaded_is_asked_less_and_less(session: Session) -> None:
@@ -147,9 +147,9 @@ def test_the_plan_and_the_status_say_until_when_and_who_goes_on(
     )
     assert "hypervisor work q --agent claude" in told
     assert main(["next", "q"]) == 0
-    assert re.search(f"stop here; it goes on by itself at {clock}", capsys.readouterr().out)
+    assert re.search(f"stop here; it continues by itself at {clock}", capsys.readouterr().out)
     main(["status", "q"])
-    assert "its session or pool goes on" in capsys.readouterr().out
+    assert "its session or pool continues" in capsys.readouterr().out
     session.event("SessionEnd", reason="other")
     with session.ledger.store.write():
         session.ledger.store.change("delete from session")

@@ -39,7 +39,7 @@ def test_standard_output_is_the_answer_and_what_does_not_fit_is_a_failed_attempt
     assert [found[name].answer for name in "123"] == ['{"label": "a"}', '{"label": "b"}', None]
     assert found["1"].report == {"summary": 'answer: {"label": "a"}'}
     report = found["3"].report or {}
-    assert report["reason"].startswith('answer.label: "c" is none of "a", "b"')
+    assert report["reason"].startswith('answer.label: "c" is not one of "a", "b"')
     kept = project / ".hypervisor" / "outputs" / "q"
     assert sorted(path.name for path in kept.glob("*.out")) == [
         "1.out", "2.out", "3.out", "3~2.out",

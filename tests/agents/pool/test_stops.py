@@ -47,7 +47,7 @@ def test_one_interrupt_drains_what_runs_and_starts_nothing_more(project: Path) -
         eventually(lambda: len(begun(project)) == 2, "two have begun")
         first.signal(signal.SIGINT)
         ran = first.wait()
-    assert ran.returncode == 1 and "stopped; the same command goes on" in ran.stdout
+    assert ran.returncode == 1 and "stopped; the same command continues" in ran.stdout
     assert "draining" in ran.stderr
     assert sorted(ended(project)) == sorted(begun(project)) and len(ended(project)) == 2
     assert counts(project) == {"done": 2, "ready": 4}
@@ -217,7 +217,7 @@ def test_a_pause_ends_the_pool_and_a_time_to_resume_is_waited_for(project: Path)
         with Ledger.open(str(project)) as ledger:
             ledger.pauses.pause("q", "lunch")
         ran = first.wait()
-    assert ran.returncode == 1 and "paused; go on with: hypervisor resume q" in ran.stdout
+    assert ran.returncode == 1 and "paused; continue with: hypervisor resume q" in ran.stdout
     assert counts(project)["ready"] >= 2
     with Ledger.open(str(project)) as ledger:
         ledger.pauses.resume("q")

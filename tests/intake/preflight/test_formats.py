@@ -207,3 +207,61 @@ def test_a_folder_in_a_list_is_what_it_is_by_itself(write: Write, sort: Sort) ->
     write("specs/1/tasks.md", "- [ ] T001 a\n")
     write("all.list", "specs/1\n")
     assert [entry.id for entry in sort("all.list").ready] == ["specs/1/tasks.md#T001"]
+
+
+def test_a_file_of_several_tags_names_them_where_none_is_meant(write: Write, sort: Sort) -> None:
+    task = {"id": 1, "title": "t", "status": "pending"}
+    write(".taskmaster/tasks/tasks.json", json.dumps({tag: {"tasks": [task]} for tag in "ab"}))
+    for source in (".taskmaster", ".taskmaster/tasks/tasks.json#c"):
+        (broken,) = sort(source).broken
+        file = ".taskmaster/tasks/tasks.json"
+        assert broken.fix == f"name one: '{file}#a', '{file}#b'"
+        assert len(sort(f"{file}#b").ready) == 1
+
+
+def test_what_follows_a_doubled_number_is_in_no_circle(write: Write, sort: Sort) -> None:
+    write(".kiro/specs/a/tasks.md", "- [ ] 1. a\n- [ ] 2. b\n- [ ] 3. c\n- [ ] 2. d\n- [ ] 4. e\n")
+    kinds = {entry.id.partition("#")[2]: entry.kind for entry in sort(".kiro/specs/a").held}
+    assert kinds == {"2": "same_id", "3": "waits_for", "4": "waits_for"}
+
+
+def test_a_word_of_rows_that_nobody_knows_holds_them_and_may_be_data(
+    write: Write, sort: Sort
+) -> None:
+    write("r.csv", "id,title,Status\n1,a,Zu erledigen\n2,b,open\n3,c,404\n")
+    checked = sort("r.csv", instructions=True)
+    assert [entry.title for entry in checked.ready] == ["b", "c"]
+    assert checked.settings()[2:] == [
+        'waiting = ["Zu erledigen"]',
+        "[preflight]",
+        "# columns of data, if they don't say how a row stands (add them without the #)",
+        '# ignore_keys = ["Status"]',
+    ]
+    write("hypervisor.toml", "\n".join(checked.settings()).replace("# ignore", "ignore"))
+    assert len(sort("r.csv", instructions=True).ready) == 3
+
+
+def test_a_current_page_is_no_task_until_something_says_so(write: Write, sort: Sort) -> None:
+    page = "---\ntitle: A\nstatus: active\n---\nDo it.\n"
+    write("a.md", page)
+    write("b.md", page.replace("title: A", "title: B\npriority: 1"))
+    write("c.md", page.replace("status: active", "status: \U0001f7e2 Active"))
+    checked = sort()
+    assert [entry.path for entry in checked.ready] == ["b.md"]
+    assert checked.settings()[-1] == 'waiting = ["active", "\U0001f7e2 Active"]'
+    write("hypervisor.toml", '[status]\nready = ["active"]\n')
+    assert len(sort().ready) == 3
+
+
+def test_rows_without_an_id_wait_for_each_other_by_their_titles(write: Write, sort: Sort) -> None:
+    write("r.csv", "title,depends on\nBuild,Design\nDesign,\nTest,Nothing\n")
+    checked = sort("r.csv", instructions=True)
+    assert [entry.title for entry in checked.ready] == ["Design"]
+    assert {entry.kind for entry in checked.held} == {"waits_in_batch", "missing_dependency"}
+
+
+def test_lines_that_are_almost_boxes_are_told(write: Write, sort: Sort) -> None:
+    almost = "-[ ] b\n- [ ]c\n- [] d\n```\n-[ ] e\n```\n- [x](f) g\n- [](h)\n"
+    write("TODO.md", f"- [ ] a\n{almost}")
+    (warned,) = sort("TODO.md").warnings
+    assert warned.reason.endswith("line 2, 3, 4")

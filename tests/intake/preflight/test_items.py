@@ -378,7 +378,7 @@ def test_a_task_behind_a_locked_one_says_so(task: Write, project: Path, sort: So
 
 
 def test_an_item_is_named_by_its_path_where_it_has_no_id(task: Write, sort: Sort) -> None:
-    task("t/a.md", id=None, title="Test thing", status="active")
+    task("t/a.md", id=None, title="Test thing", status="todo")
     (entry,) = sort().ready
     assert (entry.id, entry.path) == ("t/a.md", "t/a.md")
 
@@ -438,3 +438,49 @@ def test_rows_and_items_that_share_a_line_are_each_one(write: Write, sort: Sort)
 def test_a_file_of_a_known_format_is_no_list_of_paths(write: Write, sort: Sort) -> None:
     write("todo.txt", "Call\n")
     assert [entry.id for entry in sort("todo.txt").ready] == ["todo.txt#Call"]
+
+
+def test_tasks_that_number_theirs_alike_in_each_folder_are_told_apart(
+    task: Write, sort: Sort
+) -> None:
+    for folder in ("a", "b"):
+        task(f"{folder}/1.md", id="T1", title=f"First of {folder}")
+        task(f"{folder}/2.md", id="T2", title=f"Second of {folder}", depends_on="[T1]")
+    task("b/1.md", id="T1", title="First of b", status="done")
+    checked = sort()
+    assert [entry.id for entry in checked.ready] == ["a/1.md#T1", "b/2.md#T2"]
+    assert [entry.after for entry in checked.held] == [("a/1.md#T1",)]
+    # Whoever has seen one folder only knows it by its id.
+    assert [entry.id for entry in sort("a").ready] == ["T1"]
+
+
+def test_a_copy_in_another_folder_is_held_with_its_original(task: Write, sort: Sort) -> None:
+    task("a/1.md", id="T1", title="Dig")
+    task("b/1.md", id="T1", title="Dig")
+    assert {entry.kind for entry in sort().held} == {"same_id"}
+
+
+def test_what_is_open_by_its_id_is_not_opened_by_its_path_too(
+    task: Write, sort: Sort, ledger: Ledger
+) -> None:
+    for folder in ("a", "b"):
+        task(f"{folder}/1.md", id="T1", title=f"First of {folder}")
+    ledger.generations.open("q", [NewItem("T1", "a/1.md")])
+    checked = sort(ledger=ledger)
+    assert {entry.kind for entry in checked.held} == {"open"}
+
+
+def test_a_dependency_beside_the_sources_is_the_nearest_of_that_id(task: Write, sort: Sort) -> None:
+    task("a/1.md", id="T1", status="done")
+    task("b/1.md", id="T1")
+    task("b/2.md", id="T2", depends_on="[T1]")
+    assert [entry.reason for entry in sort("b/2.md").held] == ["waits for b/1.md#T1 (active)"]
+    task("a/2.md", id="T3", depends_on="[T1]")
+    assert [entry.id for entry in sort("a/2.md", "b/1.md").ready] == ["T3", "T1"]
+
+
+def test_an_old_copy_that_is_archived_is_meant_last(task: Write, sort: Sort) -> None:
+    task("t/open/1.md", id="T1")
+    task("t/archive/1.md", id="T1", status="done")
+    task("t/x/2.md", id="T2", depends_on="[T1]")
+    assert [entry.reason for entry in sort("t/x").held] == ["waits for t/open/1.md#T1 (active)"]

@@ -71,3 +71,14 @@ def test_a_sign_before_a_name_and_a_title_behind_it_are_no_part_of_it() -> None:
         find(names, name) for name in ("#1", "TASK-1: Ship", "task-1 - Ship it", "TASK-01")
     ] == [["TASK-1"]] * 4
     assert [find(names, name) for name in ("@a", "#b", "Deploy - a")] == [["a"], ["#b"], []]
+
+
+def test_a_path_that_leads_up_begins_in_the_folder_of_who_names_it() -> None:
+    names = Names([One(f"{folder}/dig.md", f"{folder}/dig.md") for folder in ("t", "u")])
+    assert find(names, "../t/dig", "u/x.md") == ["t/dig.md"]
+
+
+def test_a_name_that_is_an_id_far_away_is_the_file_beside_it() -> None:
+    names = Names([One("3", "far/x.md"), One("t/3-wire.md", "t/3-wire.md")])
+    assert find(names, "3", "t/x.md") == ["t/3-wire.md"]
+    assert find(names, "3", "far/y.md") == ["3"]

@@ -222,7 +222,7 @@ def test_hostile_ids_and_titles_run_nothing_and_stay_on_one_line(
 def test_hostile_file_names_are_items_like_any(
     name: str, write: Write, task: Write, sort: Sort
 ) -> None:
-    task(name, id=None)
+    task(name, id=None, status="todo")
     checked = sort()
     assert [entry.path for entry in checked.ready] == [name]
     assert all("\n" not in line for line in checked.lines())

@@ -189,7 +189,7 @@ def test_a_missing_path_is_a_source_error_that_names_the_closest(write: Write, f
     write("tasks/a.md")
     with pytest.raises(SourceError, match=r"task/a\.md: no such file or folder") as error:
         find("task/a.md")
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == 2
     with pytest.raises(SourceError, match=r"closest name there is tasks"):
         find("./task")
 

@@ -339,3 +339,30 @@ def test_an_object_in_an_array_that_says_two_things_is_one_broken_row(
     assert [(one.line, one.problem is None) for one in find("r.json")] == [
         (1, False), (2, False), (3, True),
     ]  # fmt: skip
+
+
+def test_the_rows_of_pages_are_rows_one_by_one(write: Write, find: Find) -> None:
+    one, two = ({"number": number, "title": "t", "state": "OPEN"} for number in (1, 2))
+    nodes = [{"data": {"issues": {"nodes": [row]}}} for row in (one, two)]
+    for pages in ([[], [one], [two]], nodes):
+        write("issues.json", json.dumps(pages))
+        assert [found.row for found in find("issues.json")] == [one, two]
+    talks = [{"messages": [{"role": "user", "content": "a"}]}]
+    write("talks.json", json.dumps(talks))
+    assert [found.row for found in find("talks.json")] == talks
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Zusammenfassung,Vorgangsschlüssel,Status",
+        "Schl,Status,Eingehend verknüpft (Blocks),Eingehend verknüpft (Blocks)",
+    ],
+)
+def test_a_table_of_jira_in_another_language_is_refused_with_what_to_export(
+    header: str, write: Write, find: Find
+) -> None:
+    write("jira.csv", f"{header}\nT,A-1,Offen,\n")
+    with pytest.raises(SourceError) as refused:
+        find("jira.csv")
+    assert "English" in (refused.value.fix or "")

@@ -95,3 +95,20 @@ def test_it_is_known_by_its_folder() -> None:
     assert kind.recognises(PATH, V1)
     assert kind.recognises(PATH.replace(".agent", "agent"), V1)
     assert not kind.recognises("/p/specs/2026-01-02-import/tasks.md", V1)
+
+
+def test_what_stands_in_brackets_names_no_group_and_a_group_that_is_gone_holds() -> None:
+    text = """\
+#### Task Group 1: a
+**Dependencies:** None
+- [ ] 1.1 a
+#### Task Group 2: b
+**Dependencies:** Task Group 1 (3 models)
+- [ ] 2.1 b
+#### Task Group 3: c
+**Dependencies:** Task Group 9
+- [ ] 3.1 c
+"""
+    assert {one.id: one.depends_on for one in items("agent-os", text, PATH).values()} == {
+        "1.1": (), "2.1": ("1.1",), "3.1": ("Task Group 9",),
+    }  # fmt: skip

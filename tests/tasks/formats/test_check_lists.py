@@ -210,3 +210,27 @@ def test_boxes_of_a_task_with_front_matter_are_no_list() -> None:
 def test_boxes_by_which_work_is_accepted_are_no_items() -> None:
     text = "- [ ] a\n## Acceptance Criteria\n- [ ] b\n## Definition of done\n- [ ] c\n"
     assert list(items("checklist", text)) == ["a"]
+
+
+def test_headings_and_sections_say_what_items_of_a_feature_wait_for() -> None:
+    text = """\
+## Phase 1
+- [ ] T001 [P] a
+- [ ] T002 [P] b
+### Rename (depends on T001)
+- [ ] T003 [P] c
+### Rest
+- [ ] T004 [P] d
+- [ ] T005 [P] e
+## Dependencies
+- Tests (T001-T002) before T004 but after T003
+- T005 depends on T004
+- T005 blocks T001
+```
+T001 -> T002
+```
+"""
+    waits = {one.id: set(one.depends_on) for one in items("spec-kit", text).values()}
+    assert waits == {
+        "T001": set(), "T002": set(), "T003": {"T001"}, "T004": {"T001", "T002"}, "T005": {"T004"},
+    }  # fmt: skip

@@ -111,3 +111,10 @@ def test_a_folder_of_kiro_stands_for_its_specs(tmp_path: Path) -> None:
     read = [Path(file).name for file in kind.context(both[0], str(tmp_path))]
     assert read == ["design.md", "steering"]
     assert kind.notes(both[0]) == ["3 open optional boxes or checkpoints are left out"]
+
+
+def test_what_has_work_of_its_own_is_an_item_beside_what_is_numbered_like_a_part() -> None:
+    flat = "- [ ] 5. a\n  - do it\n- [x] 5.1 b\n- [ ] 6. c\n- [ ] 6.1 d\n- [ ] 7. 检查点 - e\n"
+    assert {one.id: one.depends_on for one in items("kiro", flat, PATH).values()} == {
+        "5": (), "5.1": (), "6.1": ("5",),
+    }  # fmt: skip

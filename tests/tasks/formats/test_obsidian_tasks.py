@@ -143,3 +143,9 @@ def test_settings_that_nobody_can_read_make_no_box_a_task(tmp_path: Path) -> Non
     (tmp_path / ".obsidian/plugins/obsidian-tasks-plugin/data.json").write_text("{")
     with pytest.raises(BrokenFile, match=r"data\.json"):
         items(tmp_path, "- [ ] a\n")
+
+
+def test_a_nested_task_may_wait_for_the_one_that_it_is_in() -> None:
+    text = "- [ ] a 🆔 x\n  - [ ] b ⛔ x\n  - [ ] c 🆔 y\n"
+    found = formats.get("obsidian-tasks").items("/p/a.md", text)
+    assert {one.id: one.depends_on for one in found} == {"x": ("y",), "b": ("x",), "y": ()}

@@ -148,6 +148,9 @@ def test_a_task_of_taskwarrior_is_known_by_its_uuid() -> None:
         ({"done": True}, "done"),
         ({"done": "maybe"}, "ready"),
         ({"status": "200"}, "ready"),
+        ({"state": "TX"}, "ready"),
+        ({"status": "pending"}, "unknown"),
+        ({"status": "paused"}, "waiting"),
         ({"status": "active"}, "ready"),
         ({"text": "x"}, "ready"),
     ],
@@ -215,7 +218,7 @@ def test_an_issue_of_beads_that_is_put_off_waits_and_a_lone_link_counts() -> Non
         ({"status": "\u2705 Done"}, "done"),
         ({"status": "Done (2026-01-02)"}, "done"),
         ({"status": "3. Done"}, "done"),
-        ({"status": "50% done"}, "ready"),
+        ({"status": "50% done"}, "unknown"),
         ({"Task Status": "Done"}, "done"),
         ({"isDone": True}, "done"),
         ({"Complete": "\u2713"}, "done"),
@@ -242,6 +245,105 @@ def test_a_link_of_beads_that_is_a_remark_is_none_under_either_name() -> None:
     links = [{"id": "bd-2", "dependency_type": "related"}, {"id": "bd-3"}]
     found = item({**BEADS, "dependencies": links}, "beads")
     assert found is not None and found.depends_on == ("bd-3",)
+
+
+def test_an_issue_of_jira_s_interface_waits_as_in_its_table() -> None:
+    def link(phrase: str, way: str, key: str, name: str = "Blocks") -> dict[str, object]:
+        return {"type": {"name": name, way: phrase}, f"{way}Issue": {"key": key}}
+
+    fields = {
+        "summary": "T",
+        "status": {"name": "Fertig", "statusCategory": {"key": "new", "name": "Offen"}},
+        "parent": {"key": "A-9"},
+        "issuelinks": [
+            link("wird blockiert durch", "inward", "A-2"),
+            link("blocks", "outward", "A-3"),
+            link("depends on", "outward", "A-4", "Dependency"),
+            link("relates to", "outward", "A-5", "Relates"),
+        ],
+    }
+    found = item({"id": "1", "key": "A-1", "fields": fields}, "jira")
+    assert found is not None
+    assert (found.id, found.title, found.state) == ("A-1", "T", "ready")
+    assert (found.depends_on, found.blocks, found.parent) == (("A-2", "A-4"), ("A-3",), "A-9")
+    unasked = item({"id": "1", "key": "A-1", "fields": {"summary": "T"}}, "jira")
+    assert unasked is not None and unasked.held.startswith("its status was not exported")
+
+
+def test_a_link_of_jira_that_does_not_say_who_waits_is_not_left_out() -> None:
+    row = {"Issue key": "A-1", "Summary": "T", "Status": "To Do"}
+    found = item(row | {"Inward issue link (Dependency)": "A-2"}, "jira")
+    assert found is not None and "Inward issue link (Dependency)" in found.held
+    found = item(row | {"Inward issue link (Relates)": "A-2"}, "jira")
+    assert found is not None and not found.held
+
+
+def test_an_issue_of_linear_s_interface_waits_as_its_relations_say() -> None:
+    def node(kind: str, key: str, other: str) -> dict[str, object]:
+        return {"type": kind, key: {"identifier": other}}
+
+    row: dict[str, object] = {
+        "identifier": "E-1",
+        "title": "T",
+        "state": {"name": "Shaping", "type": "unstarted"},
+        "parent": {"identifier": "E-9"},
+        "inverseRelations": {"nodes": [node("blocks", "issue", "E-2"), node("x", "issue", "E-7")]},
+        "relations": {"nodes": [node("blocks", "relatedIssue", "E-3")]},
+    }
+    found = item(row, "linear")
+    assert found is not None
+    assert (found.id, found.state, found.parent) == ("E-1", "ready", "E-9")
+    assert (found.depends_on, found.blocks) == (("E-2",), ("E-3",))
+    done = row | {"state": {"name": "Shipped", "type": "completed"}}
+    assert told(done, "linear")[2] == "done"
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"issue_dependencies_summary": {"blocked_by": 1}}, "waiting"),
+        ({"issue_dependencies_summary": {"blocked_by": 0, "total_blocked_by": 1}}, "ready"),
+        ({"blockedBy": {"nodes": [{"number": 2, "state": "CLOSED"}], "totalCount": 3}}, "waiting"),
+        ({"sub_issues_summary": {"total": 2, "completed": 1}}, ""),
+        ({"sub_issues_summary": {"total": 2, "completed": 2}}, "ready"),
+        ({"subIssues": {"nodes": [{"number": 3, "state": "OPEN"}]}}, ""),
+    ],
+)
+def test_what_github_only_counts_keeps_an_issue(more: dict[str, object], state: str) -> None:
+    row: dict[str, object] = {"number": 1, "title": "T", "state": "open"}
+    assert told(row | more, "github")[2] == state
+    part = item(row | {"parent_issue_url": "https://api.github.com/repos/o/r/issues/9"}, "github")
+    assert part is not None and part.parent == "9"
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        ({"status": {"name": "Done"}}, "done"),
+        ({"status": ["done"]}, "done"),
+        ({"status": {"label": "In progress", "id": 3}}, "in_progress"),
+        ({"blocked": True}, "blocked"),
+        ({"blocked": "no"}, "ready"),
+        ({"blocked": True, "done": True}, "done"),
+    ],
+)
+def test_a_status_that_is_an_object_or_a_flag_is_one(row: dict[str, object], state: str) -> None:
+    assert told(row, "rows")[2] == state
+
+
+@pytest.mark.parametrize(
+    ("cell", "waits"),
+    [
+        ("[2, 3]", ("2", "3")),
+        ('["a-2"]', ("a-2",)),
+        ("[]", ()),
+        ("Design (https://www.notion.so/Design-1a2b)", ("Design",)),
+    ],
+)
+def test_a_cell_holds_names_as_its_tool_writes_them(cell: str, waits: tuple[str, ...]) -> None:
+    for key in ("depends_on", "Blocked By (Dependencies)", "dependency", "predecessors"):
+        found = item({"id": "1", key: cell}, "rows")
+        assert found is not None and found.depends_on == waits
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ class TaskIndex:
         for table, key in (
             (self._by_id, item_id),
             (self._by_folded, item_id.casefold()),
-            (self._by_stem, item_id.removesuffix(".md")),
+            (self._by_stem, item_id.removesuffix(".md").casefold()),
         ):
             if table.get(key):
                 return [self._entries[path] for path in table[key]]
@@ -163,7 +163,7 @@ class TaskIndex:
             folded = item_id.casefold()
             for table, key in (
                 (self._by_folded, folded),
-                (self._by_stem, item_id.rpartition("/")[2]),
+                (self._by_stem, folded.rpartition("/")[2]),
                 (self._by_parent, folded),
             ):
                 paths |= table.get(key, {})
@@ -178,7 +178,7 @@ class TaskIndex:
             if known is None or (entry.archived and self._is_live(known.id)):
                 continue
             # What was archived may satisfy others, but it keeps no parent open.
-            yield known._replace(parent=None) if entry.archived else known
+            yield known._replace(parent=None, archived=True) if entry.archived else known
 
     def _is_live(self, item_id: str) -> bool:
         """Whether a file that is not archived has this id: it counts, and its old copies don't."""
@@ -316,14 +316,15 @@ class TaskIndex:
         if entry.id is None:
             return near
         folded = entry.id.casefold()
-        stem = _stem(path).casefold()
+        stem = _stem(path)
         near.update(self._by_folded.get(folded, ()))
         for key in {folded, stem}:
             near.update(self._by_dependency.get(key, ()))
         if entry.task is not None and entry.task.parent is not None:
             near.update(self._by_folded.get(entry.task.parent.casefold(), ()))
         for name in map(_last, entry.task.blocks if entry.task is not None else ()):
-            near.update(self._by_folded.get(name.casefold(), ()), self._by_stem.get(name, ()))
+            folded = name.casefold()
+            near.update(self._by_folded.get(folded, ()), self._by_stem.get(folded, ()))
         return near
 
     def _of(self, table: dict[str, dict[str, None]], item_id: str) -> list[Entry]:
@@ -368,9 +369,8 @@ def _places(entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield the tables that lead to an entry, each with the key there."""
     if entry.id is None and entry.broken is None:
         return
-    stem = _stem(entry.path)
-    yield "_by_stem", stem
-    item_id = entry.id or stem
+    yield "_by_stem", _stem(entry.path)
+    item_id = entry.id or _name(entry.path)
     yield "_by_id", item_id
     yield "_by_folded", item_id.casefold()
     if entry.task is not None:
@@ -386,8 +386,12 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _stem(path: str) -> str:
+def _name(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
+
+
+def _stem(path: str) -> str:
+    return _name(path).casefold()
 
 
 def _looks(path: str) -> Identity:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypervisor.config.settings import Settings
 from hypervisor.intake.preflight.candidate import Candidate
-from hypervisor.intake.preflight.graph import relate
+from hypervisor.intake.preflight.graph import SAME_ID, relate
 from hypervisor.intake.preflight.look import Look
 from hypervisor.intake.preflight.many import look_at
 from hypervisor.intake.preflight.others import OtherRoots
@@ -72,8 +72,9 @@ def check(
     if queue is not None:
         open_items = {item: other for item, other in open_items.items() if other != queue}
     return _Sorting(
-        root, settings, look, locks, open_items, purpose, search, ledger, again=again, queue=queue
-    ).result()
+        root, settings, look, locks, open_items, purpose, search, ledger, again=again, queue=queue,
+        by_path=purpose == "work",
+    ).result()  # fmt: skip
 
 
 def sort_by_files(look: Look, root: str, settings: Settings, search: Search) -> Preflight:
@@ -114,9 +115,12 @@ class _Sorting:
         again: bool = False,
         alone: bool = False,
         queue: str | None = None,
+        by_path: bool = False,
     ) -> None:
         self._root = root
         self._queue = queue
+        # Who names one task after the other does so by its id.
+        self._by_path = by_path
         self._settings = settings
         self._look = look
         self._locks = locks
@@ -167,9 +171,11 @@ class _Sorting:
 
     def _outside(self, item: Candidate) -> Verdict | None:
         """Return why others keep the item from us: an open queue, another root, or a lock."""
-        if item.verdict is not None and item.verdict.kind == "same_id":
+        if item.verdict is not None and item.verdict.kind == SAME_ID:
             return None
-        queue = self._open.get(item.id)
+        own = item.own or item.id
+        names = (item.id, own, f"{item.path}#{own}") if item.identity is not None else (item.id,)
+        queue = next((self._open[name] for name in names if name in self._open), None)
         if queue is not None:
             return Verdict("held", "open", f"open in queue {one_line(queue, 80)}")
         if item.path is not None and self._locks is not None:
@@ -178,7 +184,7 @@ class _Sorting:
             if other is not None:
                 reason = f"belongs to {one_line(other, 300)}, open it there"
                 return Verdict("held", "elsewhere", reason)
-        locked = self._locks.reason(item.id, item.file) if self._locks is not None else None
+        locked = self._locks.reason(own, item.file) if self._locks is not None else None
         return Verdict("held", "locked", locked) if locked else None
 
     def _hold_accepted(self, tasks: Sequence[Candidate]) -> None:
@@ -256,6 +262,8 @@ class _Sorting:
             item.verdict = verdict._replace(reason=f"{verdict.reason}{since}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:
+        """Tell tasks of one id in different folders, which number theirs alike, apart by their
+        paths; hold the others, and what looks like a copy."""
         left_out = self._look.left_out
         count = Counter([item.id for item in items] + [*left_out])
         by_id: dict[str, list[Candidate]] = defaultdict(list)
@@ -263,16 +271,36 @@ class _Sorting:
             if count[item.id] > 1:
                 by_id[item.id].append(item)
         for item_id, same in by_id.items():
-            paths = [_place(item) for item in same]
+            apart = [item for item in same if self._is_apart(item, same)]
+            held = [item for item in same if item not in apart]
+            paths = [_place(item) for item in held]
             if item_id in left_out:
                 paths.append(left_out[item_id])
             more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
-            for item in same:
+            for item in held:
                 if item.closed:
                     continue
-                other = one_line(paths[1] if item is same[0] else paths[0])
+                other = one_line(paths[1] if item is held[0] else paths[0])
                 mend = "remove the copy, or give it an id of its own"
-                item.verdict = Verdict("held", "same_id", f"same id as {other}{more}; {mend}")
+                if len({one.path for one in held}) > 1 and item.identity is None:
+                    mend = "open one file at a time, or give it an id of its own"
+                told = f"same id as {other}{more}; a report could be for either: {mend}"
+                item.verdict = Verdict("held", SAME_ID, told)
+            for item in apart:
+                item.own, item.id = item.id, f"{item.path}#{item.id}"
+                item.aliases = (*item.aliases, item.own)
+
+    def _is_apart(self, item: Candidate, same: Sequence[Candidate]) -> bool:
+        """True for a task that is no copy of any of those of its id."""
+        if item.identity is None or item.path is None or not self._by_path:
+            return False
+        folder = os.path.dirname(item.path)
+        left_out = self._look.left_out.get(item.id)
+        return (left_out is None or os.path.dirname(left_out) != folder) and not any(
+            other is not item
+            and (os.path.dirname(other.path or "") == folder or other.title == item.title)
+            for other in same
+        )
 
     def _beside(self, wanted: set[str]) -> Iterable[Known]:
         """Yield what the search finds, with paths from the root, by which what has no id goes, and

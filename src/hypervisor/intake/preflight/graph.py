@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ def find_circle(group: list[T], waits_for: Mapping[int, list[T]]) -> list[T]:
 
 BEHIND = "waits_in_batch"
 AMBIGUOUS = "ambiguous"
+SAME_ID = "same_id"
 _CLOSED = ("done", "cancelled")
 _SHOWN_IN_CIRCLE = 8
 
@@ -91,7 +93,8 @@ class Node:
     """A task of the batch: `verdict` is None while nothing speaks against working on it.
 
     `parent`, `depends_on`, `blocks` and `may_wait` (by key) call other tasks by any name of theirs;
-    `relate` makes ids of these.
+    `relate` makes ids of these. `own` is what its file says for an id, where several say the same
+    and so each goes by its path as well.
     """
 
     id: str
@@ -111,6 +114,7 @@ class Node:
     cancelled_will_do: bool = False
     # True where it has an item wait with its parent.
     waits_with_parent: bool = False
+    own: str = ""
 
     @property
     def closed(self) -> bool:
@@ -138,54 +142,108 @@ def relate(
     the batch does not hold what its tasks point to, or `always`: it may know of children.
     """
     names = Names(nodes)
+    wanted = _wanted(nodes, names)
+    outside = _apart(search(wanted), nodes) if wanted or always else []
+    if outside:
+        names.add(outside)
+        outside = [_with_parent_by_id(known, names) for known in outside]
     _call_by_id(nodes, names)
-    graph = _Graph(nodes)
-    wanted = graph.missing()
+    _wait_for_outside(outside, names)
     if wanted or always:
-        outside = [known for known in search(wanted) if not graph.has(known.id)]
-        if outside:
-            names.add(outside)
-            _wait_for_outside(outside, names)
-            _call_by_id(nodes, names)
-            graph.add(outside)
         for node in nodes:
             lost = [name for name in node.blocks if not names.find(name, node.path)]
             node.warn(*(f"blocks {one_line(name, 80)}, which does not exist" for name in lost))
     _settle_doubts(nodes, names)
+    graph = _Graph(nodes, outside)
     graph.judge_parents()
     graph.wait_with_parents()
     graph.judge_containers()
     graph.judge_dependencies()
 
 
+def _wanted(nodes: Sequence[Node], names: Names) -> set[str]:
+    """Return the names by which nodes call what the verdicts depend on, and may lie outside of the
+    batch: there is nothing nearer in it."""
+    wanted = set()
+    for node in nodes:
+        if node.closed:
+            continue
+        pointed = [node.parent] if node.parent is not None else []
+        if node.verdict is None:
+            pointed += [*node.depends_on, *node.blocks]
+            pointed += [name for _, told in node.may_wait for name in told]
+            if _is_container(node):
+                wanted.add(node.id)
+        for name in pointed:
+            called = names.find(name, node.path)
+            if not any(one.path == node.path or _folder(one) == _folder(node) for one in called):
+                wanted.add(name)
+    return wanted
+
+
+def _folder(one: Named) -> str:
+    return os.path.dirname(one.path or "")
+
+
+def _apart(found: Iterable[Known], nodes: Sequence[Node]) -> list[Known]:
+    """Return what was found, each once: what shares its id with others goes by its path, too, as
+    items of the batch do. One that has the id of an item may be an old copy of it: it can be meant
+    by others, and says nothing itself."""
+    outside = list({(known.path, known.id): known for known in found}.values())
+    count = Counter(known.id for known in outside)
+    inside = {node.own or node.id for node in nodes}
+    told = []
+    for known in outside:
+        is_copy = known.id in inside
+        # The id of a broken file is a guess.
+        if known.state != "broken" and (is_copy or count[known.id] > 1):
+            names = (*known.aliases, known.id)
+            known = known._replace(id=f"{known.path}#{known.id}", aliases=names)
+            known = known._replace(blocks=(), parent=None) if is_copy else known
+        elif is_copy:
+            continue
+        told.append(known)
+    return told
+
+
+def _with_parent_by_id(known: Known, names: Names) -> Known:
+    called = names.find(known.parent, known.path) if known.parent is not None else []
+    return known._replace(parent=called[0].id) if len(called) == 1 else known
+
+
 def _call_by_id(nodes: Sequence[Node], names: Names) -> None:
     """Have tasks call each other by their ids, as far as `names` knows who is meant; hold those
     that call one of several by a name."""
     for node in nodes:
-        done = node.verdict is not None and node.verdict.kind == "complete"
-        for name in node.blocks if not done else ():
-            for one in names.find(name, node.path):
-                if isinstance(one, Node) and node.id not in one.depends_on:
-                    one.depends_on = [*one.depends_on, node.id]
         if node.closed:
             continue
         if node.parent is not None:
-            called = names.find(node.parent, node.path)
-            _hold_doubtful(node, "its parent is", node.parent, called)
-            node.parent = called[0].id if len(called) == 1 else node.parent
-        depends_on = []
-        for name in node.depends_on:
-            called = names.find(name, node.path)
-            depends_on.append(called[0].id if len(called) == 1 else name)
-            _hold_doubtful(node, "depends on", name, called)
-        node.depends_on = depends_on or ()
+            node.parent = _id_of(node, "its parent is", node.parent, names)
+        if node.depends_on:
+            node.depends_on = [_id_of(node, "depends on", name, names) for name in node.depends_on]
+    for node in nodes:
+        for name in node.blocks if not _is_done(node) else ():
+            for one in names.find(name, node.path):
+                if isinstance(one, Node) and node.id not in one.depends_on:
+                    one.depends_on = [*one.depends_on, node.id]
 
 
-def _hold_doubtful(node: Node, what: str, name: str, called: Sequence[Named]) -> None:
-    if len({one.id for one in called}) > 1 and node.verdict is None:
+def _id_of(node: Node, what: str, name: str, names: Names) -> str:
+    """Return the id of the one that a node calls by a name, the name for none. One that may be
+    several holds the node, unless all of them are done."""
+    called = names.find(name, node.path)
+    ids = {one.id for one in called}
+    if len(ids) > 1 and not all(map(_is_done, called)) and node.verdict is None:
         both = " and ".join(one_line(one.path or one.id, 80) for one in called[:2])
         reason = f"{what} {one_line(name, 60)}, which may be {both}: name it by its path"
         node.verdict = Verdict("held", AMBIGUOUS, reason)
+    return called[0].id if len(ids) == 1 or (ids and all(map(_is_done, called))) else name
+
+
+def _is_done(one: Named) -> bool:
+    if isinstance(one, Node):
+        return one.verdict is not None and one.verdict.kind == "complete"
+    return isinstance(one, Known) and one.state == "done"
 
 
 def _wait_for_outside(outside: Iterable[Known], names: Names) -> None:
@@ -210,13 +268,19 @@ def _settle_doubts(nodes: Sequence[Node], names: Names) -> None:
 
 
 class _Graph:
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], outside: Iterable[Known]) -> None:
         self._nodes = nodes
         self._known: dict[str, Known] = {}
         self._waits: dict[int, frozenset[str]] = {}
         self._open_children = Counter(
             node.parent.casefold() for node in nodes if node.parent is not None and not node.closed
         )
+        for known in outside:
+            first = self._known.setdefault(known.id.casefold(), known)
+            if first is not known and first.parent == known.parent:
+                continue
+            if known.parent is not None and known.state not in (*_CLOSED, "broken"):
+                self._open_children[known.parent.casefold()] += 1
 
     @cached_property
     def _by_id(self) -> dict[str, list[Node]]:
@@ -225,35 +289,6 @@ class _Graph:
     @cached_property
     def _by_folded(self) -> dict[str, list[Node]]:
         return _grouped(self._nodes, lambda node: node.id.casefold())
-
-    def has(self, item_id: str) -> bool:
-        """True if the batch has an item of this very id."""
-        return item_id in self._by_id
-
-    def missing(self) -> set[str]:
-        """Return the ids, outside the batch, that the verdicts depend on."""
-        wanted = set()
-        for node in self._nodes:
-            if node.closed:
-                continue
-            pointed = [node.parent] if node.parent is not None else []
-            if node.verdict is None:
-                pointed += node.depends_on
-                pointed += [name for _, told in node.may_wait for name in told]
-                pointed += node.blocks
-                if _is_container(node):
-                    wanted.add(node.id)
-            wanted.update(other for other in pointed if not self._inside(other))
-        return wanted
-
-    def add(self, outside: Iterable[Known]) -> None:
-        """Take in what is below the root and not in the batch."""
-        for known in outside:
-            first = self._known.setdefault(known.id.casefold(), known)
-            if first is not known and first.parent == known.parent:
-                continue
-            if known.parent is not None and known.state not in (*_CLOSED, "broken"):
-                self._open_children[known.parent.casefold()] += 1
 
     def judge_parents(self) -> None:
         """Warn of parents that do not exist and of circles of parents."""
@@ -342,7 +377,7 @@ class _Graph:
                 if not other.closed
             ]
             for node in self._nodes
-            if not node.closed and node.depends_on
+            if not node.closed and node.depends_on and not _is_doubled(node)
         }
         for group in dependencies_first(self._nodes, waits_for) if waits_for else ():
             circle = find_circle(group, waits_for)
@@ -359,7 +394,7 @@ class _Graph:
                 self._judge(group[0])
 
     def _judge(self, node: Node) -> None:
-        reasons: list[tuple[str, str]] = []
+        reasons: dict[tuple[str, str], None] = {}
         after: dict[str, None] = {}
         for name in dict.fromkeys(node.depends_on):
             inside = self._inside(name)
@@ -368,11 +403,11 @@ class _Graph:
                     if other.closed and other.verdict is not None:
                         ended = "done" if other.verdict.kind == "complete" else "cancelled"
                         if not node.is_satisfied_by(ended):
-                            reasons.append(("cancelled_dependency", _cancelled(other.id)))
+                            reasons["cancelled_dependency", _cancelled(other.id)] = None
                     elif other.verdict is None or other.verdict.kind == BEHIND:
                         after[other.id] = None
                     else:
-                        reasons.append(("waits_for", _waits(other.id, _state(other))))
+                        reasons["waits_for", _waits(other.id, _state(other))] = None
                 continue
             known = self._known.get(name.casefold())
             if known is None:
@@ -381,16 +416,16 @@ class _Graph:
                 reason = f"depends on {shown}, which does not exist"
                 if elsewhere:
                     reason = f"depends on {shown}, which is not in this batch"
-                reasons.append(("missing_dependency", reason))
+                reasons["missing_dependency", reason] = None
             elif known.state == "broken":
-                reasons.append(("waits_for", _waits(known.id, "its file is broken")))
+                reasons["waits_for", _waits(known.id, "its file is broken")] = None
             elif known.state == "cancelled" and not node.cancelled_will_do:
-                reasons.append(("cancelled_dependency", _cancelled(known.id)))
+                reasons["cancelled_dependency", _cancelled(known.id)] = None
             elif known.state not in _CLOSED:
                 status = known.status or known.state.replace("_", " ")
-                reasons.append(("waits_for", _waits(known.id, one_line(status, 40))))
+                reasons["waits_for", _waits(known.id, one_line(status, 40))] = None
         if reasons:
-            kind, reason = reasons[0]
+            kind, reason = next(iter(reasons))
             more = len(reasons) - 1
             node.verdict = Verdict("held", kind, f"{reason}, and {more} more" if more else reason)
         elif after:
@@ -423,6 +458,11 @@ def _is_container(node: Node) -> bool:
     return node.type is not None and node.type.lower() in CONTAINERS
 
 
+def _is_doubled(node: Node) -> bool:
+    """True where nobody can tell which of several is meant, and so for what it waits."""
+    return node.verdict is not None and node.verdict.kind == SAME_ID
+
+
 def _cancelled(item_id: str) -> str:
     shown = one_line(item_id, 80)
     return f"depends on {shown}, which was cancelled: take it out of what this waits for"
@@ -436,7 +476,7 @@ def _waits(item_id: str, state: str) -> str:
 _BY_OTHERS = ("locked", "open", "elsewhere")
 # What is said of a task that others wait for, by the kind of its own verdict.
 _STATES = {
-    "same_id": "an id that is there twice",
+    SAME_ID: "an id that is there twice",
     "cycle": "in a dependency cycle",
     "waits_for": "itself waiting",
     "missing_dependency": "itself waiting",

@@ -19,7 +19,14 @@ from hypervisor.intake.preflight.candidate import (
 )
 from hypervisor.intake.preflight.mentions import Mentions
 from hypervisor.intake.preflight.result import Broken, Entry, Preflight, Warned
-from hypervisor.intake.preflight.rules import Rules, Verdict, finished, held_by_status
+from hypervisor.intake.preflight.rules import (
+    Rules,
+    Verdict,
+    finished,
+    held_by_status,
+    or_data,
+    unread,
+)
 from hypervisor.intake.preflight.touched import touched
 from hypervisor.intake.preflight.unknown import KEY
 from hypervisor.intake.preflight.where import Where
@@ -182,9 +189,15 @@ class Look:
             if verdict is None and not item.state:
                 verdict = Verdict("held", "container", "worked on by its parts")
             if verdict is None and item.held:
-                why = "waiting" if item.state == "waiting" else KEY
-                verdict = Verdict("held", why, item.held)
-            verdict = verdict or held_by_status(item.state, item.word)
+                if item.state == "waiting" or not isinstance(kind, Rows):
+                    verdict = Verdict("held", "waiting", item.held)
+                else:
+                    keys = (*kind.links(found.row or {}).unread,)
+                    verdict = Verdict("held", KEY, unread(keys[0]) if keys else item.held, (), keys)
+            if verdict is None and (verdict := held_by_status(item.state, item.word)) is not None:
+                column = None if found.is_work or not isinstance(kind, Rows) else \
+                    kind.state_key(found.row or {})  # fmt: skip
+                verdict = verdict if column is None else or_data(verdict, column)
             if verdict is None and found.path is not None:
                 verdict = self._row_before(found.path, found.number, path)
         files = touched((found.row or {}).get(self._files_from or ""), self._root)
@@ -284,10 +297,13 @@ class Look:
 
     def _settled(self, item: Item) -> Item:
         """Return an item with the class that the settings give to a word of which its format knows
-        nothing."""
+        nothing; what they ship for words that mean the same everywhere, too."""
         if item.state != "unknown":
             return item
-        return item._replace(state=self._settings.added_to(item.word))
+        state = self._settings.added_to(item.word)
+        if state == "unknown" and self._settings.status_class(item.word) in formats.SAME:
+            state = self._settings.status_class(item.word)
+        return item._replace(state=state)
 
     def _called(self, path: str, other: str) -> str:
         """Return the id of another item, of the file at `path` or one that `other` names."""

@@ -2,7 +2,8 @@
 
 A name is an id, the stem of a file's name, the number or id that this begins with, an alias, or a
 path. Ids repeat by design (numbers in each epic), so the nearest task that a name fits is meant:
-the one in the same folder, else the one in the nearest folder above, one of the sources first.
+the one in the same folder, else the one in the nearest folder above, one of the sources first, and
+what is archived last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
+
+from hypervisor.tasks.ids import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,16 +48,25 @@ class Names:
         self._outside: list[Named] = []
         self._by_id: dict[str, list[Named]] | None = None
         self._by_name: dict[str, list[tuple[int, Named]]] | None = None
+        self._found: dict[tuple[str, str | None], list[Named]] = {}
 
     def add(self, outside: Iterable[Named]) -> None:
         """Take in what lies beside the sources."""
         self._outside += outside
         self._by_id = self._by_name = None
+        self._found = {}
 
     def find(self, name: str, near: str | None) -> list[Named]:
         """Return whom `name` calls in a task at the path `near` (from the root): one, none, or
         all between whom it does not tell. A sign may stand before it, as in `#12`, a title behind.
         """
+        # Whoever is asked for once is asked for again when all are known.
+        found = self._found.get((name, near))
+        if found is None:
+            found = self._found[name, near] = self._look_up(name, near)
+        return found
+
+    def _look_up(self, name: str, near: str | None) -> list[Named]:
         found = self._find(name, near)
         if found or not name:
             return found
@@ -64,6 +76,9 @@ class Names:
         return self._find(plain, near) if plain not in ("", name) else found
 
     def _find(self, name: str, near: str | None) -> list[Named]:
+        folder = os.path.dirname(near or "")
+        if name.startswith("../"):
+            name = os.path.normpath(os.path.join(folder, name))
         folded = _fold(name.strip())
         if self._by_id is None:
             self._by_id = defaultdict(list)
@@ -71,8 +86,11 @@ class Names:
                 self._by_id[_fold(one.id)].append(one)
         exact = self._by_id.get(folded, [])
         if len(exact) > 1:
-            exact = [one for one in exact if one.id == name]
-        if len(exact) == 1:
+            exact = [one for one in exact if one.id == name] or exact
+        # What is meant by a path is meant wherever it is, what is in the same folder is nearest.
+        if len(exact) == 1 and (
+            "/" in name or exact[0].path == near or os.path.dirname(exact[0].path or "") == folder
+        ):
             return exact
         if self._by_name is None:
             self._by_name = self._named()
@@ -84,13 +102,18 @@ class Names:
             end = f"/{folded.removesuffix('.md')}.md"
             within = [hit for hit in hits if _fold(f"/{hit[1].path or ''}").endswith(end)]
             hits = within or hits
-        folder = os.path.dirname(near or "")
+        if len(hits) == 1:
+            return [hits[0][1]]
         best: dict[int, Named] = {}
-        least: tuple[int, bool, bool, int] | None = None
-        inside = {id(one) for one in self._inside} if len(hits) > 1 else set()
+        least: tuple[int, bool, bool, bool, int] | None = None
+        inside = {id(one) for one in self._inside} if hits else set()
         for kind, one in hits:
             there = os.path.dirname(one.path or "")
-            rank = (-_shared(folder, there), there != folder, id(one) not in inside, kind)
+            exactly = kind == 0 and one in exact
+            rank = (
+                -_shared(folder, there), there != folder, id(one) not in inside,
+                isinstance(one, Known) and one.archived, kind - exactly,
+            )  # fmt: skip
             if least is None or rank < least:
                 least, best = rank, {}
             if rank == least:
@@ -123,7 +146,8 @@ def _names(one: Named) -> Iterable[tuple[int, str]]:
     if number := _NUMBER.fullmatch(own):
         yield 3, _plain(number[1])
     for alias in one.aliases:
-        yield 4, _plain(_fold(alias))
+        # What goes by its path since others have its id is called by that all the same.
+        yield 0 if one.id.endswith(f"#{alias}") else 4, _plain(_fold(alias))
 
 
 def _fold(name: str) -> str:

@@ -289,10 +289,11 @@ class Preflight:
     def settings(self) -> list[str]:
         """Return the lines of a `hypervisor.toml` for all that items are held for since nobody
         knows it; none where all is known."""
-        words = {kind: [word for entry in self.held if entry.kind == kind for word in entry.words]
-                 for kind in (unknown.STATUS, unknown.KEY)}  # fmt: skip
+        statuses = [entry.words for entry in self.held if entry.kind == unknown.STATUS]
+        keys = [word for entry in self.held if entry.kind == unknown.KEY for word in entry.words]
         names = [told.name for told in self.unknown_assignees()]
-        return unknown.to_paste(names, words[unknown.STATUS], words[unknown.KEY])
+        words = [word for told in statuses for word in told[:1]]
+        return unknown.to_paste(names, words, keys, [one for told in statuses for one in told[1:]])
 
     def groups(self) -> dict[str, Sequence[Placed]]:
         """Return the four groups by name."""

@@ -172,10 +172,23 @@ def held_by_status(state: str, word: str | None) -> Verdict | None:
     shown = one_line(word, 40)
     if state == "unknown":
         reason = f"unknown status '{shown}': add it to [status] in hypervisor.toml"
+        if "active" in shown.casefold().split():
+            # A page with it is current.
+            reason = f"{reason}, or `type: task` to the file, since pages are '{shown}', too"
         return Verdict("held", unknown.STATUS, reason, words=(word,) if word else ())
     kind, reason = _HELD_BY_STATUS[state]
     plain = word is None or word.casefold().replace("_", " ") == reason
     return Verdict("held", kind, reason if plain else f"{reason} (status '{shown}')")
+
+
+def or_data(verdict: Verdict, column: str) -> Verdict:
+    """Return the verdict on a row that is held by its status, which may be none: any column can
+    have that name."""
+    shown = one_line(column, 60)
+    reason = f"{verdict.reason}, or where '{shown}' is data, to ignore_keys in [preflight]"
+    if verdict.kind != unknown.STATUS:
+        reason = f"{verdict.reason}; if that is data: [preflight] ignore_keys = ['{shown}']"
+    return verdict._replace(reason=reason, words=(*verdict.words, column))
 
 
 _HELD_BY_STATUS = {

@@ -66,9 +66,12 @@ def mend(name: str) -> str:
     return f"in hypervisor.toml: {lines}"
 
 
-def to_paste(names: Iterable[str], statuses: Iterable[str], keys: Iterable[str]) -> list[str]:
+def to_paste(
+    names: Iterable[str], statuses: Iterable[str], keys: Iterable[str], columns: Iterable[str] = ()
+) -> list[str]:
     """Return the lines of a `hypervisor.toml` that makes all of these known, so that each is still
-    held: who pastes it moves what belongs elsewhere. None where there is nothing to say."""
+    held: who pastes it moves what belongs elsewhere. `columns` of rows hold statuses, or data. None
+    where there is nothing to say."""
     told = []
     if words := _listed(statuses):
         told += [
@@ -76,13 +79,18 @@ def to_paste(names: Iterable[str], statuses: Iterable[str], keys: Iterable[str])
             "# move each to where it belongs: ready, in_progress, blocked, done, cancelled, draft",
             f"waiting = {words}",
         ]
-    people, ignored = _listed(names), _listed(keys)
-    if people or ignored:
+    people, ignored, data = _listed(names), _listed(keys), _listed(columns)
+    if people or ignored or data:
         told.append("[preflight]")
     if people:
         told += ["# move those that are agents to agents = []", f"humans = {people}"]
     if ignored:
         told += ["# keys that say nothing of what a task waits for", f"ignore_keys = {ignored}"]
+    if data:
+        told += [
+            "# columns of data, if they don't say how a row stands (add them without the #)",
+            f"# ignore_keys = {data}",
+        ]
     return told
 
 

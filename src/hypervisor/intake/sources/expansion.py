@@ -17,12 +17,12 @@ from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.git import tracks
 from hypervisor.system.reading import NotReadable, read_file, read_pipe
-from hypervisor.system.text import one_line
+from hypervisor.system.text import listed, one_line, shell
 from hypervisor.tasks import formats, walk
 from hypervisor.tasks.formats import Format, mark
 from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.ids import TaskIds, tasks_below
-from hypervisor.tasks.walk import Found, Problem, SourceError
+from hypervisor.tasks.walk import Found, NoSource, Problem, SourceError
 
 _TO_INCLUDE = "name it as a source to include it"
 
@@ -135,7 +135,7 @@ class _Expander:
         elif spec.startswith("@"):
             listed = self._named(spec[1:])
             if listed is None:
-                raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
+                raise NoSource(f"{one_line(spec[1:])}: no such list", "check its path")
             held = self._led_out(listed, spec)
             yield from self._list(listed, spec) if held is None else (held,)
         elif (part := self._part(spec)) is not None:
@@ -161,7 +161,7 @@ class _Expander:
 
     def _named(self, spec: str) -> str | None:
         if not spec or "\0" in spec:
-            raise SourceError("an empty source", "name a file, a folder, a glob or a task id")
+            raise NoSource("an empty source", "name a file, a folder, a glob or a task id")
         return lists.locate(spec, (self._cwd,))
 
     def _part(self, spec: str) -> tuple[str, Format, str] | None:
@@ -190,7 +190,9 @@ class _Expander:
                 yield from self._file(path, spec)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+            raise SourceError(
+                f"{one_line(spec)}: can't be read: {reason}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
 
@@ -301,7 +303,12 @@ class _Expander:
             yield instead
         elif not items:
             what = f"nothing called {one_line(name)}" if name else f"no items of {kind.name}"
-            problem = Problem("broken", "empty", f"{what} in it", "check the file")
+            what, fix = f"{what} in it", "check the file"
+            if parts := kind.parts(every):
+                what = what if name else "the file alone means none of its parts"
+                file = os.path.relpath(path, self._cwd)
+                fix = f"name one: {listed([shell(f'{file}#{part}') for part in parts], 5)}"
+            problem = Problem("broken", "empty", what, fix)
             yield Found(path, origin=spec, problem=problem)
         named = set(map(id, items))
         for number, item in enumerate(every, 1) if items else ():
@@ -319,7 +326,9 @@ class _Expander:
                 data, _ = read_file(path, lists.LARGEST)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SourceError(f"{one_line(spec)}: can't be read: {reason}") from None
+            raise SourceError(
+                f"{one_line(spec)}: can't be read: {reason}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{one_line(spec)}: {error.what}", error.fix) from None
         yield from self._entries(data, spec, (self._cwd, os.path.dirname(path)), path)
@@ -390,11 +399,11 @@ class _Expander:
             found_any = True
             yield from self._member(found._replace(origin=spec))
         if not found_any:
-            raise SourceError(f"{one_line(spec)}: matches no file", "check the pattern")
+            raise NoSource(f"{one_line(spec)}: matches no file", "check the pattern")
 
     def _task(self, spec: str) -> Iterator[Found]:
         if _is_path(spec):
-            raise SourceError(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
+            raise NoSource(f"{one_line(spec)}: no such file or folder", self._near_path(spec))
         tasks = self._ids().find(spec)
         if not tasks:
             raise self._no_task(spec)
@@ -406,11 +415,11 @@ class _Expander:
             self._tasks = TaskIds(tasks_below(self._root, self._settings))
         return self._tasks
 
-    def _no_task(self, item_id: str) -> SourceError:
+    def _no_task(self, item_id: str) -> NoSource:
         near = difflib.get_close_matches(item_id, self._ids().all_ids(), 1)
-        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check the id"
+        hint = f"the closest id is {one_line(near[0], 80)}" if near else "check its path or id"
         where = one_line(self._root, 120)
-        return SourceError(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
+        return NoSource(f"{one_line(item_id)}: no such file, nor a task below {where}", hint)
 
     def _near_path(self, spec: str) -> str:
         """Return a hint on the first part of a path that is not there."""

@@ -17,6 +17,7 @@ from hypervisor.system import strict_json
 from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
 from hypervisor.system.text import count, one_line
 from hypervisor.tasks import formats
+from hypervisor.tasks.formats import jira
 from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.formats.rows import cell as cell_of
@@ -39,6 +40,7 @@ _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
 _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -94,7 +96,9 @@ class Rows:
                 for number, row in enumerate(read, 1):
                     yield self._found(row, path, origin, number)
         except OSError as error:
-            raise SourceError(f"{origin}: can't be read: {error.strerror}") from None
+            raise SourceError(
+                f"{origin}: can't be read: {error.strerror}", "make it readable for you"
+            ) from None
         except NotReadable as error:
             raise SourceError(f"{origin}: {error.what}", error.fix) from None
 
@@ -212,6 +216,8 @@ class _Lines:
                 if not raw:
                     break
             raise _BadLine("the line is longer than 1 MiB", "shorten or remove it")
+        if self.number == 1 and raw[:2] in _UTF_16:
+            raise _NotText(1)
         if b"\0" in raw:
             raise _BadLine("the line holds a NUL byte", "remove it")
         try:
@@ -255,6 +261,11 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
     doubled = [name for name, count in Counter(header).items() if count > 1]
     # Jira has a column for each value of many.
     several = set(doubled) if {"issue key", "summary"} <= {*map(str.casefold, header)} else set()
+    if jira.is_translated(header):
+        raise SourceError(
+            f"{path}:1: an export of Jira whose columns are not in English",
+            "export it again with English as the language of your Jira profile, or as JSON",
+        )
     if (doubled and not several) or not any(header):
         what = f"two columns are called '{one_line(doubled[0], 60)}'" if doubled else "no columns"
         raise SourceError(f"{path}:1: {what}", "name each column once in the first line")
@@ -346,8 +357,12 @@ def _array_in(text: str) -> int | None:
     Raises ValueError for what is no JSON."""
     at = skip_blanks(text, 0)
     if text[at : at + 1] == "[":
+        first = skip_blanks(text, at + 1)
+        if text[first : first + 1] == "[":
+            # Pages, one after the other.
+            return at if text[skip_blanks(text, first + 1) :][:1] in ("{", "]") else None
         # One without any is what a tool prints where there is nothing.
-        return at if text[skip_blanks(text, at + 1) :][:1] in ("{", '"', "]") else None
+        return at if text[first : first + 1] in ("{", '"', "]") else None
     if text[at : at + 1] != "{":
         return None
     return _in_object(text, at)
@@ -386,16 +401,41 @@ def _json_array(text: str, origin: str) -> Iterator[_Row]:
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
-        raise SourceError(what, "fix it") from None
+        end = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        pages = end > 0 and text[end : end + 1] == "["
+        raise SourceError(what, "join its pages: jq -s add" if pages else "fix it") from None
     start = _array_in(text)
     assert start is not None, "`holds_json_rows` has seen it"
-    at, line, counted = skip_blanks(text, start + 1), 1, 0
-    while text[at : at + 1] != "]":
+    line, counted = 1, 0
+    for at, end in _rows_in(text, start):
         line, counted = line + text.count("\n", counted, at), at
-        end = _DECODER.raw_decode(text, at)[1]
         yield _json_row(line, text[at:end])
+
+
+def _rows_in(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Yield where each row of the array at `start` stands, those of pages in it one by one."""
+    at = skip_blanks(text, start + 1)
+    while text[at : at + 1] != "]":
+        value, end = _DECODER.raw_decode(text, at)
+        inside = at if isinstance(value, list) else _page(text, at, value)
+        if inside is None:
+            yield at, end
+        else:
+            yield from _rows_in(text, inside)
         at = skip_blanks(text, end)
         at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
+
+
+def _page(text: str, at: int, value: object) -> int | None:
+    """Return where the array in the object at a place starts, if it is a page of a tool's rows, and
+    no row itself."""
+    if not isinstance(value, dict) or formats.of_row(value).is_work:
+        return None
+    start = _in_object(text, at)
+    if start is None:
+        return None
+    first = _DECODER.raw_decode(text, skip_blanks(text, start + 1))[0]
+    return start if isinstance(first, dict) and formats.of_row(first).is_work else None
 
 
 def _json_lines(lines: _Lines) -> Iterator[_Row]:

@@ -54,6 +54,8 @@ FORMATS = {
     "taskwarrior": "taskwarrior",
     "rows": "rows",
 }
+# The classes of words by which no format means anything else than the others.
+SAME = ("in_progress", "blocked", "done", "cancelled", "draft")
 # Those of rows, which are known by their columns; `rows` are all that no other knows.
 _OF_ROWS = ("beads", "github", "gitlab", "jira", "linear", "taskwarrior", "rows")
 
@@ -104,6 +106,11 @@ class Format:
         if name is None:
             return items
         return [one for one in items if one.id == name or one.id.startswith(f"{name}/")]
+
+    def parts(self, items: list[Item]) -> list[str]:
+        """Return the names under which `FILE#NAME` means a part of `items`, where the file alone
+        may mean none of them."""
+        return []
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Return the edits of `text` that mark `item` as ended with `state`; none where it is

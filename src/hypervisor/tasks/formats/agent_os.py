@@ -24,6 +24,7 @@ _BLOCKED = re.compile(r"[ \t]*(?:[-*+][ \t]+)?\u26a0\ufe0f?[ \t]*\**Blocking iss
 _GROUP = re.compile(r"task group (\d+)", re.IGNORECASE)
 _DEPENDS = re.compile(r"^[ \t]*\*\*Dependencies:?\*\*:?[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _RANGE = re.compile(r"(\d+)(?:\s*(?:-|–|to|through)\s*(\d+))?")
+_ASIDE = re.compile(r"\([^()]*\)")
 _LONGEST_RANGE = 200
 
 
@@ -57,15 +58,21 @@ class AgentOS(SpecFolders):
                 own = [one for one in found if one.id in members]
                 waits |= in_turn([[(one.id, False, one.box.done) for one in own]])
             for members, needs in groups.values():
-                others = [one for need in needs for one in groups.get(need, ((), ()))[0]]
+                named = [
+                    leaf
+                    for need in needs
+                    for one in groups.get(need, ([f"Task Group {need}"], ()))[0]
+                    for leaf in leaves(one, inside)
+                ]
                 for one in members:
-                    named = [leaf for other in others for leaf in leaves(other, inside)]
                     waits[one] = [*waits.get(one, ()), *named]
         return [Links(waits.get(one.id, ())) for one in found]
 
     def item(self, entry: Entry, links: Links, path: str) -> Item:
         """Return an item: that of a task that is ticked is done."""
         told = super().item(entry, links, path)
+        if told.state == "blocked":
+            return told._replace(word="blocked")
         if told.state != "done" and any(box.done for box in entry.above):
             return told._replace(state="done", word="[x] of its task")
         return told
@@ -80,7 +87,7 @@ class AgentOS(SpecFolders):
         edits = tick(text, item.at)
         done = {one.id for one in found if one.box.done} | {item.id}
         parent = above(item.id, by_id)
-        while parent is not None and all(one.id in done for one in inside[parent]):
+        while parent in inside and all(one.id in done for one in inside[parent]):
             ended = tuple(leaves(parent, inside))
             edits += [one._replace(parts=ended) for one in tick(text, by_id[parent].box.at)]
             done.add(parent)
@@ -135,6 +142,8 @@ def _groups(text: str, found: Sequence[Entry]) -> dict[int, tuple[list[str], lis
 
 def _needs(told: str) -> list[int]:
     needs: list[int] = []
+    # What stands in brackets explains.
+    told = _ASIDE.sub("", told)
     for first, last in _RANGE.findall(told):
         end = int(last) if last and 0 < int(last) - int(first) < _LONGEST_RANGE else int(first)
         needs += range(int(first), end + 1)

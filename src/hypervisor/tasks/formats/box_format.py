@@ -6,8 +6,9 @@ from itertools import takewhile
 from operator import itemgetter
 
 from hypervisor.system.records import NamedTuple
+from hypervisor.system.text import listed
 from hypervisor.tasks.formats import Format, Splice, hits
-from hypervisor.tasks.formats.boxes import Box, paths, tick
+from hypervisor.tasks.formats.boxes import Box, almost_boxes, paths, tick
 from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
@@ -86,6 +87,14 @@ class BoxFormat(Format):
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         return tick(text, item.at) if state == "done" else None
+
+    def notes(self, path: str) -> list[str]:
+        """Say which lines were meant as boxes, and are none to Markdown."""
+        from hypervisor.tasks.formats.mark import text_of
+
+        lines = almost_boxes(text_of(path)[1])
+        told = f"meant as check boxes, but for a blank, and left out: line {listed(lines, 5)}"
+        return [told] if lines else []
 
 
 def in_turn(phases: Iterable[Sequence[tuple[str, bool, bool]]]) -> dict[str, list[str]]:

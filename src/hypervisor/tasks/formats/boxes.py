@@ -25,6 +25,12 @@ _DONE = ("x", "X")
 _ODD = re.compile(
     r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\s xX])\][ \t]+(\S.*)$", re.MULTILINE
 )
+# What lacks a blank, and is no link.
+_ALMOST = re.compile(
+    r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])(?:\[[ xX]?\]|[ \t]+\[\]|[ \t]+\[[ xX]\](?=\w))"
+    r"(?![(\[:])[ \t]*(\S)(.*)$",
+    re.MULTILINE,
+)
 _TASK = re.compile(r"^(?:status|type: *task)\b", re.MULTILINE | re.IGNORECASE)
 _NUMBER = re.compile(r"(?:^|\s|\ufeff)(\d{1,9})[.)]$")
 LONGEST = 120
@@ -152,6 +158,12 @@ def boxes_like(text: str, pattern: re.Pattern[str], *, in_code: bool) -> Sequenc
     the brackets, and the text. With `in_code` those in code and comments count.
     """
     return boxes_of(text, outside(text, pattern, () if in_code else _scan(text).hidden))
+
+
+def almost_boxes(text: str) -> list[int]:
+    """Return the lines, from 1, that were meant as boxes, and are none to Markdown."""
+    found = outside(text, _ALMOST, ()) and outside(text, _ALMOST, _scan(text).hidden)
+    return [text.count("\n", 0, at) + 1 for _, at, _ in found]
 
 
 def _scan(text: str) -> Structure:

@@ -25,7 +25,9 @@ _BOX = re.compile(r"^\ufeff?[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[([^\]\n])\](\*?[ 
 _PARALLEL = re.compile(r"\(P\)[ \t]*")
 # The tool writes the star behind the box.
 _OPTIONAL = re.compile(r"(?:\d+(?:\.\d+)*\.?)?\*(?=\s)")
-_CHECKPOINT = re.compile(r"(?:final )?checkpoint\b", re.IGNORECASE)
+_CHECKPOINT = re.compile(
+    r"(?:final )?checkpoint\b|(?:最终)?检查点|檢查點|チェックポイント|체크포인트", re.IGNORECASE
+)
 _DEPENDS = re.compile(r"_Depends:([^_\n]*)_?", re.IGNORECASE)
 _ID = re.compile(r"\d+(?:\.\d+)*")
 _WAVES = re.compile(r'\{\s*"waves"\s*:')
@@ -90,7 +92,7 @@ class Kiro(SpecFolders):
         wanted = {one.box.at for one in _wanted(text)}
         left = sum(box.at not in wanted and not box.done for box in _boxes(text))
         told = "optional box or checkpoint is" if left == 1 else "optional boxes or checkpoints are"
-        return [f"{left} open {told} left out"] if left else []
+        return [*super().notes(path), *([f"{left} open {told} left out"] if left else [])]
 
 
 def _boxes(text: str) -> Sequence[Box]:

@@ -42,13 +42,19 @@ def above(item_id: str, ids: Iterable[str]) -> str | None:
 
 
 def parts(found: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return what is directly a part of each."""
-    ids = {one.id for one in found}
+    """Return what is directly a part of each: what is numbered so and stands in it, or below one
+    that says nothing itself of what to do."""
+    by_id = {one.id: one for one in found}
     told = defaultdict(list)
     for one in found:
-        if (parent := above(one.id, ids)) is not None:
+        parent = above(one.id, by_id)
+        if parent is not None and _holds(by_id[parent].box, one.box):
             told[parent].append(one)
     return told
+
+
+def _holds(above: Box, box: Box) -> bool:
+    return box.indent > above.indent or not any(line.strip() for line in above.lines[1:])
 
 
 def working(found: Sequence[Entry]) -> list[Entry]:
@@ -56,9 +62,10 @@ def working(found: Sequence[Entry]) -> list[Entry]:
     inside = parts(found)
     by_id = {one.id: one for one in found}
     over: dict[str, tuple[Box, ...]] = {}
+    of = {part.id: name for name, its in inside.items() for part in its}
     told = []
     for one in found:
-        parent = above(one.id, by_id)
+        parent = of.get(one.id)
         over[one.id] = (*over.get(parent, ()), by_id[parent].box) if parent else ()
         if one.id not in inside:
             told.append(Entry(one.id, one.title, one.box, one.parallel, over[one.id]))

@@ -160,11 +160,14 @@ class ObsidianTasks(BoxFormat):
             for entry in found
         ]
         there = self._elsewhere(path, {name for names in named for name in names} - own - {""})
+        by_id = dict(zip((one.id for one in found), named, strict=True))
         told = []
         for one, links, waits in zip(bare, inside, named, strict=True):
+            # What is nested may name what it is in: nesting itself is no dependency to the plugin.
+            below = [name for name in links.waits if one.id not in by_id[name]]
             here = [name for name in waits if name in own and name != one.id]
             beside = [other for name in waits for other in there.get(name, ())]
-            after = tuple(dict.fromkeys([*links.waits, *here, *beside]))
+            after = tuple(dict.fromkeys([*below, *here, *beside]))
             told.append(one._replace(depends_on=after, parent=links.parent))
         return told
 

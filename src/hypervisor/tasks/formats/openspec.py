@@ -75,6 +75,10 @@ class OpenSpec(BoxFormat):
         waits = in_turn([[(one.id, False, one.box.done) for one in parts_first(found)]])
         return [Links(waits.get(one.id, ())) for one in found]
 
+    def notes(self, path: str) -> list[str]:
+        """None: OpenSpec takes for a box whatever was meant as one."""
+        return []
+
     def context(self, path: str, root: str) -> list[str]:
         """The change's proposal, design and specs."""
         folder = os.path.dirname(path)

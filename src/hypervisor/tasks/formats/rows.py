@@ -21,14 +21,13 @@ _STATES = (
     "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
     "item_status", "ticket status", "ticket_status",
 )  # fmt: skip
-_IDS = ("id", "key", "number", "custom_id")
+_STATUS_NAMES = ("name", "label", "value", "title", "status")
+_IDS = ("id", "key", "number", "custom_id", "task_id", "task id", "uuid", "slug", "name", "#", "no")
 # As `folded` returns them, without an `is` before them.
 _FLAGS = frozenset(("done", "completed", "complete", "closed", "finished", "resolved"))
 _TICKED = frozenset(("true", "yes", "y", "1", "x", "done", "\u2713", "\u2714", "\u2705", "\u2611"))
 # When a row was finished, which tells where it has no status.
 _DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolvedat"))
-# What a word means in any column of that name; other words are data.
-_SAFE = frozenset(("done", "cancelled", "in_progress", "blocked", "draft"))
 
 
 class _Columns(NamedTuple):
@@ -39,6 +38,7 @@ class _Columns(NamedTuple):
     state: str | None
     name: str | None
     flags: tuple[str, ...]
+    blocked: str | None
     dates: tuple[str, ...]
     links: tuple[str, ...]
     spelt: Mapping[str, str]
@@ -64,8 +64,9 @@ def _columns(row: Row) -> _Columns:
         found = _Columns(
             tuple(spelt[name] for name in _TITLES if name in spelt),
             next((spelt[name] for name in _STATES if name in spelt), None),
-            next((key for key in keys if key.casefold() in _IDS), None),
+            next((spelt[name] for name in _IDS if name in spelt), None),
             tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
+            next((key for key in keys if plain[key] in ("blocked", "isblocked")), None),
             tuple(key for key in keys if plain[key] in _DATES),
             tuple(links_in(keys)),
             spelt,
@@ -78,8 +79,8 @@ def _columns(row: Row) -> _Columns:
 
 
 class Rows(Format):
-    """What all rows have in common; without a tool of their own, a status counts where its word is
-    beyond doubt."""
+    """What all rows have in common; those without a tool of their own are known by the words of
+    the settings."""
 
     name = "rows"
     about = "CSV, TSV, JSON lines or a JSON array: a row an item, with --instructions"
@@ -110,12 +111,15 @@ class Rows(Format):
         word = self.word(row)
         state = self.state(row, word, status_class)
         told = self.links(row)
-        parent, name = self.parent(row), self.name_of(row)
+        parent, name, title = self.parent(row), self.name_of(row), self.title(row)
+        names = (name,) if name else ()
+        if _columns(row).links and (label := self.label(row)):
+            names = (*names, label)
         held = f"the value of {told.unread[0]} can't be read as dependencies" \
             if told.unread else ""  # fmt: skip
         return Item(
             _text(cell(row, self.id_key)) if self.id_key is not None else "",
-            self.title(row),
+            title,
             state,
             word,
             "",
@@ -127,7 +131,7 @@ class Rows(Format):
             tuple(told.blocks),
             -1,
             held,
-            (name,) if name else (),
+            names,
         )
 
     def title(self, row: Row) -> str:
@@ -142,26 +146,36 @@ class Rows(Format):
         firsts = [told.strip().split("\n", 1)[0] for told in texts]
         return ", ".join(one for one in firsts if any(map(str.isalpha, one)))[:_LONGEST]
 
+    def label(self, row: Row) -> str:
+        """Return the title, or the first text, by which another row may call this one."""
+        columns = _columns(row)
+        keys = columns.titles or [key for key in row if key not in columns.links]
+        told = next((row[key] for key in keys if isinstance(row[key], str)), "")
+        return str(told).strip().split("\n", 1)[0]
+
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
         key = _columns(row).state
-        told = _text(row[key]) if key is not None else ""
-        return told or _ticked(row) or _dated(row)
+        told = _said(row[key]) if key is not None else ""
+        return told or _ticked(row) or _dated(row) or ("blocked" if _is_blocked(row) else "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state; a date tells where there is no word."""
         if _ticked(row) or (word in row and _dated(row)):
             return "done"
         state = status_class(word or None)
-        return state if state in _SAFE else "ready"
+        if state == "ready" and _is_blocked(row):
+            return "blocked"
+        return "ready" if state == "unknown" and _is_code(row, word) else state
+
+    def state_key(self, row: Row) -> str | None:
+        """Return the column that a status is in, None for none."""
+        return _columns(row).state
 
     def links(self, row: Row) -> Dependencies:
-        """Return what the item waits for, and what waits for it: only what has a name can be named
-        by others."""
+        """Return what the item waits for, and what waits for it."""
         links = _columns(row).links
-        if not links or not self.name_of(row):
-            return _NO_LINKS
-        return in_row({key: row[key] for key in links})
+        return in_row({key: row[key] for key in links}) if links else _NO_LINKS
 
     def name_of(self, row: Row) -> str:
         """Return what other rows may call this one, "" for nothing."""
@@ -179,10 +193,23 @@ class Rows(Format):
 
 def _ticked(row: Row) -> str:
     """Return the first column that says that the item has ended, "" for none."""
-    for key in _columns(row).flags:
-        if str(row[key]).strip().removesuffix("\ufe0f").casefold() in _TICKED:
-            return key
-    return ""
+    return next((key for key in _columns(row).flags if _is_ticked(row[key])), "")
+
+
+def _is_code(row: Row, word: str) -> bool:
+    """True for what HTTP answers, and for the state of a country: no words of a tracker."""
+    if len(word) == 3 and word.isascii() and word.isdigit():
+        return word[0] in "12345"
+    return len(word) == 2 and word.isascii() and word.isupper() and has(row, "state")
+
+
+def _is_blocked(row: Row) -> bool:
+    key = _columns(row).blocked
+    return key is not None and _is_ticked(row[key])
+
+
+def _is_ticked(value: object) -> bool:
+    return str(value).strip().removesuffix("\ufe0f").casefold() in _TICKED
 
 
 def _dated(row: Row) -> str:
@@ -201,6 +228,15 @@ def cell(row: Row, name: str) -> object:
 def has(row: Row, *names: str) -> bool:
     """True if a row has columns of these names, in whatever letters."""
     return all(name.casefold() in _columns(row).spelt for name in names)
+
+
+def _said(value: object) -> str:
+    """Return a status as text, which may be that of an object, or of a list of one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        value = next((value[key] for key in _STATUS_NAMES if value.get(key)), None)
+    return _text(value)
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks.formats import Splice
@@ -44,6 +44,15 @@ _CROSS = re.compile(
 _LABEL = re.compile(r"\s*(?:[-–—]\s*)?\[([^\]]*)\](?!\()")
 _PHASE = re.compile(r"\W*phase\b", re.IGNORECASE)
 _TICKED = re.compile(r"\[([xX])\][ \t]+[\[(*`_]*[Tt](?:ask|ASK)?-?\d")
+# A section of its own in which templates note what goes before what.
+_SECTION = re.compile(
+    r"^#{2,4}[ \t][^\n]*\bdependenc(?:y|ies)\b[^\n]*\n(.*?)(?=^#{1,2}[ \t]|\Z)",
+    re.MULTILINE | re.DOTALL | re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"^[ \t]*```.*?^[ \t]*```|^[ \t]*[-*+][ \t]+\[.\][^\n]*", re.MULTILINE | re.DOTALL
+)
+_BEFORE = re.compile(r"\s(?:blocks?|before)\s|\s*(?:→|=>|-+>)\s*", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 _SIBLINGS = ("plan.md", "spec.md", "research.md", "data-model.md", "contracts", "quickstart.md")
 _CONSTITUTION = (".specify/memory/constitution.md", "memory/constitution.md")
@@ -84,10 +93,21 @@ class SpecKit(BoxFormat):
         return _numbered(text, near or "T")
 
     def links(self, found: Sequence[Entry], text: str) -> Sequence[Links]:
-        """By the phases, and what an item says that it depends on."""
+        """By the phases, and what an item, a heading over it, or a section on dependencies says
+        that it depends on."""
         waits = in_turn(_phases(found))
         ids = {_plain(one.id): one.id for one in found}
-        return [Links([*waits.get(one.id, ()), *_told(one.box.whole, ids)]) for one in found]
+        listed = _in_sections(text, ids)
+        heads: dict[str, list[str]] = {}
+        told = []
+        for one in found:
+            named = [*waits.get(one.id, ()), *_told(one.box.whole, ids), *listed.get(one.id, ())]
+            for head in one.box.under:
+                if head.title not in heads:
+                    heads[head.title] = _told(f"T0 {head.title}", ids)
+                named += heads[head.title]
+            told.append(Links(named))
+        return told
 
     def items(self, path: str, text: str) -> list[Item]:
         found = super().items(path, text)
@@ -118,15 +138,15 @@ class SpecKit(BoxFormat):
         return [file for file in named if os.path.exists(file)]
 
     def notes(self, path: str) -> list[str]:
-        """Say which check lists of the feature have open boxes."""
+        """Say which check lists of the feature have open boxes, too."""
         from hypervisor.tasks.formats.mark import text_of
 
         folder = os.path.join(os.path.dirname(path), "checklists")
-        told = []
+        told = super().notes(path)
         try:
             lists = sorted(name for name in os.listdir(folder) if name.endswith(".md"))
         except OSError:
-            return []
+            return told
         for name in lists:
             left = sum(not box.done for box in boxes(text_of(os.path.join(folder, name))[1]))
             if left:
@@ -195,17 +215,41 @@ def _phases(found: Sequence[Entry]) -> Iterator[list[tuple[str, bool, bool]]]:
 def _told(text: str, ids: Mapping[str, str]) -> list[str]:
     """Return the ids that an item says it depends on, those of a range too. `ids` are those that
     there are."""
-    told: list[str] = []
     if len(_ANY_ID.findall(text)) < 2:
-        return told
-    for clause in _WAITS.finditer(text):
-        for first, last in _ANY_ID.findall(_CROSS.sub("", clause[1])):
-            told += [ids.get(_plain(name), name) for name in (first, last) if name]
-            start, end = (int(_DIGITS.findall(name or first)[0]) for name in (first, last))
-            if 0 < end - start < _LONGEST_RANGE:
-                between = map(str, range(start + 1, end))
-                told += [ids[number] for number in between if number in ids]
+        return []
+    clauses = (_CROSS.sub("", clause[1]) for clause in _WAITS.finditer(text))
+    return [name for clause in clauses for name in _named(clause, ids)]
+
+
+def _named(text: str, ids: Mapping[str, str]) -> list[str]:
+    """Return the ids in a text, with those between the ends of a range."""
+    told: list[str] = []
+    for first, last in _ANY_ID.findall(text):
+        told += [ids.get(_plain(name), name) for name in (first, last) if name]
+        start, end = (int(_DIGITS.findall(name or first)[0]) for name in (first, last))
+        if 0 < end - start < _LONGEST_RANGE:
+            between = map(str, range(start + 1, end))
+            told += [ids[number] for number in between if number in ids]
     return told
+
+
+def _in_sections(text: str, ids: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what sections on dependencies say that items wait for, as in `T008 blocks T009`, where
+    it is in the order of the file: what is not may be meant otherwise."""
+    waits: dict[str, list[str]] = {}
+    places = {name: place for place, name in enumerate(ids.values())}
+    for section in _SECTION.findall(text):
+        for line in _ASIDE.sub("", section).split("\n"):
+            parts = [part for part in _BEFORE.split(line) if _ANY_ID.search(part)]
+            if len(parts) < 2 and (clause := _WAITS.search(line)) is not None:
+                parts = [clause[1], line[: clause.start()]]
+            for first, then in pairwise(parts):
+                earlier = _named(first, ids)
+                for name in _named(_WAITS.split(then, 1)[0], ids):
+                    before = [one for one in earlier if one in places and name in places
+                              and places[one] < places[name]]  # fmt: skip
+                    waits.setdefault(name, []).extend(before)
+    return waits
 
 
 def _elsewhere(specs: str, text: str) -> list[str]:

@@ -88,7 +88,7 @@ class Taskmaster(Format):
     def chosen(self, path: str, items: list[Item], name: str | None) -> list[Item]:
         """Without a name, a file means the tag that the tool is at, or the only one; a task brings
         its subtasks."""
-        tags = {one.id.rpartition("/")[0] or _MASTER for one in items}
+        tags = set(self.parts(items))
         tag = name or _current(path) or _MASTER
         if name is None and tag not in tags:
             tag = tags.pop() if len(tags) == 1 else _MASTER
@@ -96,6 +96,10 @@ class Taskmaster(Format):
             return [one for one in items if "/" not in one.id]
         parts = [one for one in items if one.id.startswith(f"{tag}.")]
         return [*super().chosen(path, items, tag), *parts]
+
+    def parts(self, items: list[Item]) -> list[str]:
+        """Return the tags."""
+        return list(dict.fromkeys(one.id.rpartition("/")[0] or _MASTER for one in items))
 
     def mark(self, text: str, item: Item, state: str) -> list[Splice] | None:
         """Set the status of what is done, and that of its task with the last of its subtasks."""

@@ -40,7 +40,8 @@ class Target:
             code, told, _ = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD")
             if code and not git.ok("rev-parse", "--git-dir"):
                 raise UsageError(
-                    f"{git.folder}: not in a git repository, so there are no branches to merge"
+                    f"{git.folder}: not in a git repository, so there are no branches to merge",
+                    "run it in the repository",
                 )
             if code:
                 raise UsageError(
