@@ -67,11 +67,12 @@ class UndoLog:
         """True if edits of `queue` are recorded."""
         return not Packs(state, queue).is_empty()
 
-    def is_wanted(self) -> bool:
-        """True while a file is as one of our edits left it: there is something to restore."""
+    def is_wanted(self, path: str | None = None) -> bool:
+        """True while a file, or the one at `path` from the root, is as one of our edits left it:
+        there is something to restore."""
         written: dict[str, set[str]] = {}
         for entry in self.packs.entries():
-            if entry["was"] != entry["after"]:
+            if entry["was"] != entry["after"] and path in (None, entry["path"]):
                 written.setdefault(entry["path"], set()).add(entry["after"])
         return any(self._stands(path, those) for path, those in written.items())
 
