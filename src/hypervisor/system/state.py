@@ -192,15 +192,25 @@ class State:
         noted, by `<queue's folder>/<pack>`."""
         return notes.unsealed(self.id)
 
+    def refuse_gone(self) -> None:
+        """Raise Foreign unless the folder stands where it was opened."""
+        path = self.folder.path
+        try:
+            there = os.stat(path, follow_symlinks=False)
+        except OSError:
+            raise Foreign(
+                f"{path}: removed or moved while it was in use", "run it again where it is now"
+            ) from None
+        if not os.path.samestat(os.fstat(self.folder.fd), there):
+            raise Foreign(f"{path}: replaced while it was in use", "run it again")
+
     def database(self) -> dict[str, int]:
         """Return the inode of each file of the ledger that is there, by its name.
 
         Call it just before SQLite opens the ledger by its path and just after, and compare. Raises
         Foreign unless each is a plain file of this user's with one name, in this very folder.
         """
-        here, there = os.fstat(self.folder.fd), os.stat(self.folder.path, follow_symlinks=False)
-        if not os.path.samestat(here, there):
-            raise Foreign(f"{self.folder.path}: replaced while it was in use", "run it again")
+        self.refuse_gone()
         seen = {}
         for name in _DATABASE:
             status = self.folder.look(name)

@@ -386,7 +386,9 @@ class Pool:
         return cause is not None
 
     def _tend(self) -> None:
-        """Renew leases, note what the agents are at, write what is pending."""
+        """Renew leases, note what the agents are at, write what is pending. Raises Foreign where
+        the project is not there any more."""
+        self.ledger.state.refuse_gone()
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.engine.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
@@ -510,12 +512,13 @@ class Pool:
                 running.finishing.ask_to_stop()
             else:
                 running.process.terminate()
-        for running in list(self._running.values()):
-            name = running.agent.name
+        for running in self._running.values():
             if running.finishing is not None:
                 running.finishing.stop()
             else:
                 self._launch.end(running, sweep=True)
+        for running in self._running.values():
+            name = running.agent.name
             self._note(running)
             end = End("stopped", "the pool was stopped")
             endings.agent_ended(self.ledger, self.queue, self.session, name, end)
