@@ -24,7 +24,7 @@ from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, WORKED
 from hypervisor.ledger.sessions import POOL, overspent
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, mend_of
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
@@ -473,7 +473,12 @@ class Pool:
 
     def _finish(self, running: Running, claim: Claim, end: End) -> None:
         """Have the item of a command ended beside the loop; its slot stays taken meanwhile."""
-        finishing = Finishing(self.ledger.root, running.agent, claim, end, force=self._force)
+        try:
+            finishing = Finishing(self.ledger.root, running.agent, claim, end, force=self._force)
+        except OSError as error:
+            worker.give_back(self.ledger, [claim.token])
+            self.cause = f"{claim.id} can't be ended: {error.strerror or error}; {mend_of(error)}"
+            return
         finishing.watch(self._selector)
         running.finishing = finishing
         self._running[running.slot] = running
