@@ -58,6 +58,7 @@ class Pool:
         printed: Callable[[Claim], None] | None = None,
         show: Callable[[View], None] = lambda view: None,
         session: str | None = None,
+        stays: bool = False,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
@@ -65,7 +66,8 @@ class Pool:
         with a ladder, `rungs` are the clients of all of its rungs, or `model` is the one on which
         all agents stand. `halt` is after how many failures of commands nothing more is started;
         `printed` is called with the claim of each command that has ended, in the order in which
-        they were started. `session` is the pool's name, where it has one already."""
+        they were started. `session` is the pool's name, where it has one already. One that `stays`
+        waits for what others hold: it may come back, and nobody may be there to start another."""
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = session or f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
@@ -98,7 +100,9 @@ class Pool:
         self._running: dict[int, Running] = {}
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
-        self._idle = False
+        # How many items were ready, and in hand, when what is ready was not for these agents.
+        self._idle: tuple[int, int] | None = None
+        self._stays = stays
         # Whether any process was started, and anything was handed out.
         self.begun = self.had_items = False
         limits = load(ledger.root).limits
@@ -170,10 +174,24 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state == "paused":
             return row.resume_at is None
-        return row.state != "open" or not self.ledger.queues.ready(row.no, 1)
+        return row.state != "open" or not (self._awaits() or self.ledger.queues.ready(row.no, 1))
 
     def _gives_up(self) -> bool:
-        return bool(self.cause or self._idle or self.not_done or self._halted())
+        idle = self._idle is not None and not self._awaits()
+        return bool(self.cause or idle or self.not_done or self._halted())
+
+    def _awaits(self) -> bool:
+        """True if an item may come back from others, or has, and the pool is to be there then."""
+        standing = self._standing()
+        return self._stays and (standing[1] > 0 or self._idle not in (None, standing))
+
+    def _standing(self) -> tuple[int, int]:
+        counts = self.ledger.queues.counts(self._row.no)
+        return counts["ready"], counts["claimed"]
+
+    def _be_idle(self) -> None:
+        """What is ready is not for these agents, unless some are at work still."""
+        self._idle = None if self._running else self._standing()
 
     def _why_over(self) -> str:
         if self.cause:
@@ -191,7 +209,7 @@ class Pool:
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
-        if not free or self._requests.drain or self._gives_up():
+        if not free or self._requests.drain or self._idle is not None or self._gives_up():
             return
         if time.monotonic() < self._next_start:
             return
@@ -219,7 +237,7 @@ class Pool:
                 self._start_if_free(row.no, len(looking), free[0], rung)
             elif not self._running and self._row.ladder:
                 # What is ready waits for a rung on which nobody stands here.
-                self._idle = True
+                self._be_idle()
 
     def _wanted(self, row: Queue, looking: list[str | None]) -> int | None:
         """Return on which rung the next agent is to stand: the highest that has more items ready
@@ -249,7 +267,7 @@ class Pool:
         """Start an agent, unless what is ready waits for files that others are working on: it
         would find nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
-            self._idle = not self._running
+            self._be_idle()
             return
         waiting = self.ledger.claims.waiting_for_files(queue)
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
@@ -291,7 +309,7 @@ class Pool:
             return False
         if not claims:
             # What is ready can't be had; `why_nothing` tells why.
-            self._idle = not self._running
+            self._be_idle()
             return False
         self.had_items = True
         running = Running(slot, place, self.client, claim=claims[0])
@@ -409,6 +427,8 @@ class Pool:
                 if running.finishing is None and running.agent.name in late_ones:
                     self._end_over(running, [most])
         reconcile.settle(self.ledger)
+        if self._stays and self._idle not in (None, self._standing()):
+            self._idle = None
         self._messenger.tend()
 
     def _note(self, running: Running) -> None:
@@ -456,7 +476,8 @@ class Pool:
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             row = self.ledger.queues.get(self.queue)
-            self._idle = not self._running and row.state != "paused" and self._is_stuck(running)
+            if row.state != "paused" and self._is_stuck(running):
+                self._be_idle()
         self._consider(end, bool(claims), fruitful)
 
     def _is_stuck(self, running: Running) -> bool:
