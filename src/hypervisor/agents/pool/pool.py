@@ -109,6 +109,7 @@ class Pool:
         self._share = limits.window
         # What holds where nobody says is for workers without a bound of their own.
         usual = max(limits.item_minutes * 60_000, self._row.lease_ms)
+        self._since: dict[str, float] = {}
         self._item_ms = self._row.item_ms if (self._row.item_ms or usual) < usual else None
 
     def run(self) -> str:
@@ -421,8 +422,11 @@ class Pool:
             self._note(running)
         if self._item_ms is not None:
             most = f"it took longer than the {span(self._item_ms / 1000)} that an item may take"
-            since = time.time() - self._item_ms / 1000
-            late_ones = {row.agent for row in held if row.claimed_at < since}
+            # By no wall clock, which may be set.
+            begun = time.monotonic()
+            self._since = {row.token: self._since.get(row.token, begun) for row in held}
+            since = begun - self._item_ms / 1000
+            late_ones = {row.agent for row in held if self._since[row.token] < since}
             for running in list(self._running.values()):
                 if running.finishing is None and running.agent.name in late_ones:
                     self._end_over(running, [most])
