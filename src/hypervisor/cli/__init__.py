@@ -98,6 +98,11 @@ def _carry_out(argv: list[str]) -> int:
     except MemoryError:
         complain("no memory is left", "free some memory, or start fewer workers")
         return 1
+    except ImportError as error:
+        if not (error.name or "").startswith(f"{__package__.partition('.')[0]}."):
+            raise
+        complain("the program was removed or replaced while it ran", "run the command again")
+        return 1
     except UnicodeEncodeError as error:
         complain(f"not UTF-8: {one_line(ascii(error.object), 60)}")
         return 2

@@ -7,6 +7,7 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
@@ -25,6 +26,7 @@ from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, WORKED
 from hypervisor.ledger.sessions import POOL, overspent
 from hypervisor.system.errors import HypervisorError, mend_of
+from hypervisor.system.lazy import all_modules
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
@@ -35,6 +37,7 @@ from hypervisor.worker.presence import missing
 TICK = 0.1
 _TEND_SECONDS = 1.0
 _SHOW_SECONDS = 0.25
+_MODULES = 50
 _LAG = 0.5  # a transcript may lag behind the end of its agent
 
 
@@ -110,6 +113,7 @@ class Pool:
         # What holds where nobody says is for workers without a bound of their own.
         usual = max(limits.item_minutes * 60_000, self._row.lease_ms)
         self._since: dict[str, float] = {}
+        self._modules = all_modules(but="hypervisor.agents.mcp")
         self._item_ms = self._row.item_ms if (self._row.item_ms or usual) < usual else None
 
     def run(self) -> str:
@@ -431,6 +435,9 @@ class Pool:
                 if running.finishing is None and running.agent.name in late_ones:
                     self._end_over(running, [most])
         reconcile.settle(self.ledger)
+        # A few at a time: most pools end before they need them.
+        for _ in islice(self._modules, _MODULES):
+            pass
         if self._stays and self._idle not in (None, self._standing()):
             self._idle = None
         self._messenger.tend()
