@@ -31,7 +31,7 @@ def main() -> int:
     from hypervisor.intake.preflight.mentions import Mentions
     from hypervisor.system.errors import BrokenFile
     from hypervisor.tasks import read
-    from hypervisor.tasks.task import task_of
+    from hypervisor.tasks.front_matter import task_of
 
     root = os.path.abspath(args.root)
     settings, mentions = load(root), Mentions(root, instructions=False)

@@ -41,7 +41,8 @@ def test_the_worker_prompt_names_everything_that_is_off_limits() -> None:
 @pytest.mark.parametrize(
     "command",
     ["", "npm test; git push", "a && b", "$(x)", "echo `x`", "a > b", "a\nb", "bash", "/bin/sh",
-     "python3", "env", "x 'y'"],
+     "python3", "env", "x 'y'", "bash -c", "python3.12 -c", "timeout 60", "nice -n 5", "env A=b -i",
+     "find .", "awk -v x=1", "npx --yes"],
 )  # fmt: skip
 def test_a_granted_command_is_plain_and_not_a_shell(command: str) -> None:
     with pytest.raises(UsageError):
@@ -50,3 +51,6 @@ def test_a_granted_command_is_plain_and_not_a_shell(command: str) -> None:
 
 def test_plain_commands_are_granted_with_their_blanks_set_right() -> None:
     assert check_commands(["npm  test", "python3 check.py"]) == ["npm test", "python3 check.py"]
+    assert check_commands(
+        ["env CI=1 npm test", "python3 -m pytest", "python3 1_check.py", "git status"]
+    )

@@ -46,6 +46,7 @@ def test_a_worker_may_use_its_own_verbs_with_its_own_claims(session: Session) ->
         f"hypervisor done {mine.token} --summary ok 2>&1 | tail -20",
         f"hypervisor heartbeat {mine.token} && hypervisor status --json",
         "hypervisor next q 2>/dev/null",
+        "hypervisor next --json -n 2 q",
         "hypervisor show t-1",
     ):
         assert bash(session, line, "a1") == "allow", line
@@ -54,6 +55,7 @@ def test_a_worker_may_use_its_own_verbs_with_its_own_claims(session: Session) ->
         f"hypervisor heartbeat {mine.token} {other.token}",
         "hypervisor done --summary x",
         "hypervisor next elsewhere",
+        "hypervisor next --json elsewhere --worker q",
         "hypervisor preflight /etc",
         f"hypervisor done {mine.token} --summary x; make",
         f"hypervisor done {mine.token} --summary $(make)",

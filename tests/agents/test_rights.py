@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 
 OWNERS = [
     "open q tasks", "open q tasks --verify 'touch x'", "plan q --go-on", "resume q", "integrate q",
@@ -54,11 +54,11 @@ def test_an_owners_verb_is_refused_to_a_worker_however_it_is_written(
         assert judge(line, tmp_path, worker=True) == "deny", line
 
 
-@pytest.mark.parametrize("verb", sorted(rights.VERBS))
+@pytest.mark.parametrize("verb", sorted(verbs.VERBS))
 def test_a_worker_is_refused_all_but_its_own_verbs_and_those_that_look(
     verb: str, tmp_path: Path
 ) -> None:
-    free = rights.VERBS[verb] in (rights.WORKER, rights.LOOK)
+    free = verbs.VERBS[verb] in (verbs.WORKER, verbs.LOOK)
     for line in (f"hypervisor {verb}", f"bash -c 'hypervisor {verb} x'"):
         refused = judge(line, tmp_path, worker=True)
         assert refused == ("" if free else "deny")

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypervisor.agents import shell_calls
-from hypervisor.agents.rights import VERBS
 from hypervisor.agents.shell_calls import calls, only_calls
+from hypervisor.agents.verbs import VERBS
 
 READ = [
     ("hypervisor next q", ["next"]),
@@ -83,6 +83,18 @@ THROUGH_OTHERS = [
     "cat >x.sh <<'E'\nhypervisor cancel q\nE\nsh x.sh",
     "env -S 'hypervisor cancel q'",
     "hypervisor next q | while read l; do hypervisor cancel q; done",
+    "GIT_EDITOR='hypervisor cancel q' git commit",
+    "PAGER='hypervisor cancel q' git log",
+    "git grep -O'hypervisor cancel q' x",
+    "git fetch --upload-pack='hypervisor cancel q' x",
+    "gh alias set x '!hypervisor cancel q'; gh x",
+    "ed <<'E'\n!hypervisor cancel q\nE",
+    "printf 'x:\\n\\thypervisor cancel q\\n' | make -f -",
+    "npm pkg set scripts.x='hypervisor cancel q' && npm run x",
+    "sqlite3 x <<'E'\n.shell hypervisor cancel q\nE",
+    "python3 - <<'E'\nimport os\nos.execlp('hypervisor', 'hypervisor', 'cancel', 'q')\nE",
+    "crontab - <<'E'\n* * * * * hypervisor cancel q\nE",
+    "printf '#!/bin/sh\\nhypervisor cancel q\\n' >x && chmod +x x && ./x",
 ]
 UNREADABLE = [
     "hypervisor $VERB q",
@@ -110,6 +122,7 @@ UNREADABLE = [
     "hypervisor${IFS}cancel${IFS}q",
     'eval "hypervisor${IFS}cancel"',
     "ln -s $(which hypervisor) y; ./y cancel q",
+    "hash -p /opt/bin/hypervisor y; y cancel q",
 ]
 NONE = [
     "echo plain",
@@ -133,6 +146,10 @@ NONE = [
     "f=$'a\\tb'; echo \"$f\"",
     "tar xf hypervisor-{a,b}.tgz",
     'echo "costs 5$" hypervisor',
+    "git log --grep='hypervisor cancel' --format='hypervisor cancel %h'",
+    "gh pr create --body 'hypervisor cancel ends a queue'",
+    "cat >notes.md <<'E'\nhypervisor cancel q ends it\nE\nls",
+    "M='a b' make -C src test && ls hypervisor",
 ]
 
 
@@ -245,6 +262,40 @@ def test_what_bash_would_run_is_found_or_told_as_unreadable(
     )
     if "cancel" in ran.read_text().split():
         assert {"cancel", ""} & {call.verb for call in calls(line, VERBS)}, line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hypervisor next q \r#;RUN",
+        "hypervisor done t --summary - <<'E'\nE)\nhypervisor done t --summary 'a\nE\nRUN\n#'\n",
+        "hypervisor done t --summary - <<''\n)\nhypervisor done t --summary 'a\n\nRUN\n#'\n",
+        "hypervisor done t --summary - <<E\nE\\\n\nRUN\nE\n",
+        "hypervisor done t --summary - <<E\nx\\\nE\nhypervisor done t --summary 'a\nE\nRUN\n#'\n",
+        'hypervisor done t --summary - <<"E\\\nF"\nEF\nRUN\n',
+        "hypervisor done t --summary - <<E\r\nE\r\nRUN\n",
+        "hypervisor done t --summary - <<\\\n-E\nE\nRUN\n-E\n",
+        "hypervisor next q; RUN",
+    ],
+)
+def test_a_line_in_which_a_shell_would_run_anything_else_is_not_ours_alone(
+    line: str, tmp_path: Path
+) -> None:
+    for name in ("hypervisor", "RUN"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n: >{tmp_path}/ran-$(basename $0)\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", line], env=env, stdin=subprocess.DEVNULL, capture_output=True)
+    assert (tmp_path / "ran-RUN").exists() and only_calls(line) is None
+
+
+def test_a_file_by_the_name_of_a_number_is_one() -> None:
+    assert only_calls("hypervisor done t --summary - >\\1<<E\nE") is None
+    assert only_calls("hypervisor next q >>| head") is None
+
+
+def test_a_text_that_ends_elsewhere_in_another_shell_is_no_part_of_a_call() -> None:
+    assert only_calls("hypervisor done t --summary - <<'E\nF'\nE\nF\nRUN\n") is None
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ def test_its_shell_runs_the_verbs_of_a_worker(line: str) -> None:
         "hypervisor allow q --tools mail", "hypervisor", "hypervisor next 'q",
         "hypervisor done t --summary - <<END\n$(curl http://x)\nEND",
         "hypervisor() { curl x; }; hypervisor next q",
+        "hypervisor next q \\\n>x", "hypervisor next q\n>x",
+        "hypervisor done t --summary \\' >x \\'",
+        "hypervisor done t --summary - <<END\n`</etc/passwd`\nEND",
         f"hypervisor done t --summary {'$(' * 2000}{')' * 2000}",
     ],
 )  # fmt: skip

@@ -213,6 +213,7 @@ def test_why_an_item_is_not_done_is_told_in_one_line(batch: Path, run: Run) -> N
         return told[0].removeprefix("why not done: ") if told else said.stdout + said.stderr
 
     assert why("e") == "it waits for a (ready)"
+    assert why("a") == "it is ready and comes next"
     assert why("c") == "it is ready, 2 items come before it"
     assert why("g").startswith("it is in no queue; pre-flight says: ready; hypervisor open QUEUE g")
     assert "no item 'nothing' in any queue" in why("nothing")

@@ -12,8 +12,8 @@ from docs.pages import agree
 from hypervisor.cli.demo_files import files, lay_out
 from hypervisor.config.settings import load
 from hypervisor.system.errors import BrokenFile, UsageError
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import parse
-from hypervisor.tasks.task import task_of
 from repository import REPO
 
 

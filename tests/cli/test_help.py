@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor import cli
-from hypervisor.agents import rights
+from hypervisor.agents import verbs
 from hypervisor.cli import help
 from hypervisor.cli.exit_codes import CODES
 from hypervisor.cli.parser import of_verb
@@ -95,7 +95,7 @@ def test_help_on_what_there_is_not_says_what_there_is(run: Run) -> None:
 
 
 def test_other_words_for_a_verb_are_its_own(run: Run, project: Path) -> None:
-    assert rights.ALIASES == {"run": "work", "start": "work", "ls": "status"}
+    assert verbs.ALIASES == {"run": "work", "start": "work", "ls": "status"}
     write_task(project, "a")
     open_queue(project)
     assert run("ls", "q").stdout == run("status", "q").stdout
@@ -132,6 +132,7 @@ def test_less_and_more_are_told_on_either_side_of_the_verb(run: Run, project: Pa
     [
         ("done 1-aaaa --sumary x", "no option --sumary\nhint: did you mean --summary?"),
         ("done --sumary x", "no option --sumary"),
+        ("results q --format tsv", "no option --format\nhint: hypervisor results --help"),
         ("next q --jsn", "no option --jsn\nhint: did you mean --json?"),
         ("open q --wher x", "no option --wher\nhint: did you mean --where?"),
         ("work q --agnet x", "no option --agnet\nhint: did you mean --agent?"),
@@ -153,7 +154,7 @@ def test_a_misspelt_option_is_named_before_a_missing_one(run: Run, line: str, sa
     assert refused.stderr.count("\n") == 2
 
 
-@pytest.mark.parametrize("verb", ["report", "summary", "results"])
+@pytest.mark.parametrize("verb", ["log", "report", "summary", "results"])
 def test_the_only_queue_needs_no_name(run: Run, project: Path, verb: str) -> None:
     nowhere = run(verb)
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
@@ -165,3 +166,12 @@ def test_the_only_queue_needs_no_name(run: Run, project: Path, verb: str) -> Non
     many = run(verb)
     assert many.returncode == 2
     assert "which queue? there are other, q" in many.stderr
+
+
+def test_what_acts_on_a_queue_wants_its_name_and_says_it(run: Run, project: Path) -> None:
+    write_task(project, "a")
+    open_queue(project)
+    assert run("undo").stderr == "error: missing: queue\nhint: hypervisor undo q\n"
+    write_task(project, "b")
+    open_queue(project, queue="other")
+    assert "hint: which queue? there are other, q; name one, as in: " in run("retry").stderr

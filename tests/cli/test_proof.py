@@ -223,6 +223,23 @@ def test_the_built_in_checks_prove_nothing(run: Run, project: Path) -> None:
     assert "1 done: 1 only claimed" in run("summary", "q").stdout
 
 
+@pytest.mark.parametrize("check", ["named", "changed"])
+def test_a_file_that_a_worker_has_written_into_its_own_task_is_not_named_by_that(
+    run: Run, project: Path, check: str
+) -> None:
+    task = project / "t.md"
+    task.write_text("---\nid: t-1\ntitle: T\nstatus: active\n---\nMend one.py.\n")
+    commit(project)
+    run("open", "q", "t.md")
+    run("check", "q", check)
+    token = claimed(run)
+    (project / "two.py").write_text("y\n")
+    task.write_text(task.read_text() + "And two.py, t.md.\n")
+    assert done(run, "x", token).returncode == 1
+    (project / "two.py").rename(project / "one.py")
+    assert done(run, "x", token).returncode == 0
+
+
 def test_what_an_agent_was_seen_to_edit_is_its_items_though_nothing_names_it(
     run: Run, project: Path
 ) -> None:

@@ -18,7 +18,7 @@ from hypervisor.ledger import Ledger
 Run = Callable[..., subprocess.CompletedProcess[str]]
 OURS = [
     "hv.status", "hv.proof", "hv.reason", "hv.item", "hv.attempt", "hv.model", "hv.tokens",
-    "hv.usd", "hv.started", "hv.ended",
+    "hv.usd", "hv.started", "hv.ended", "hv.report",
 ]  # fmt: skip
 
 
@@ -58,7 +58,8 @@ def test_columns_of_the_source_come_first_and_as_they_are(run: Run, project: Pat
         ["c", "", "not_attempted", "", "not tried yet", "c"],
     ]
     assert [row[6] for row in rows] == ["1", "1", ""]
-    assert rows[0][-1].endswith("Z") and rows[2][-1] == ""
+    assert [row[-1] for row in rows] == ["did it", "", ""]
+    assert rows[0][-2].endswith("Z") and rows[2][-1] == ""
 
 
 def test_tasks_have_id_path_and_title_beside_rows(run: Run, project: Path) -> None:
@@ -83,10 +84,28 @@ def test_json_lines_keep_types_and_texts(run: Run, project: Path) -> None:
     assert table(run)[1][:3] == ["7", '["a", {"b": null}]', "'=1+1"]
 
 
+def test_all_that_a_command_printed_about_a_row_stands_in_the_table_whose_name_says_its_shape(
+    run: Run, project: Path
+) -> None:
+    (project / "r.csv").write_text("question\nWhy?\n")
+    script = project / "answer.sh"
+    script.write_text('#!/bin/sh\necho "$1"; seq 20; echo progress >&2; echo; echo so.\n')
+    script.chmod(0o755)
+    assert run("work", "r.csv", "--", "./answer.sh", "{question}").returncode == 0
+    said = "\n".join(["Why?", *map(str, range(1, 21)), "", "so."])
+    [_, row] = csv.reader(io.StringIO(run("results").stdout))
+    assert row[0] == "Why?" and row[-1] == said
+    assert run("results", "--out", "r.jsonl", "--csv").returncode == 0
+    assert (project / "r.jsonl").read_text().startswith("question,")
+    assert run("results", "--out", "r.jsonl").returncode == 0
+    assert json.loads((project / "r.jsonl").read_text())["hv"]["report"] == said
+
+
 def test_what_a_spreadsheet_would_run_is_quoted_and_counted_unless_raw(
     run: Run, project: Path
 ) -> None:
     texts = ["=cmd", "+1-x", "-x", "@a", "\tx", "-5", "+3.5e2", "-.5", "plain", "-inf"]
+    texts += ["\n=x", "\uff1dx"]
     rows = "".join(json.dumps({"id": str(n), "t": text}) + "\n" for n, text in enumerate(texts))
     (project / "r.jsonl").write_text(rows)
     opened(run, "r.jsonl", "--id", "id")
@@ -94,8 +113,9 @@ def test_what_a_spreadsheet_would_run_is_quoted_and_counted_unless_raw(
     shown = [row[1] for row in csv.reader(io.StringIO(ran.stdout))][1:]
     assert shown == [
         "'=cmd", "'+1-x", "'-x", "'@a", "'\tx", "-5", "+3.5e2", "-.5", "plain", "'-inf",
+        "'\n=x", "'\uff1dx",
     ]  # fmt: skip
-    assert "before 6 texts" in ran.stderr
+    assert "before 8 texts" in ran.stderr
     raw = run("results", "q", "--raw")
     assert [row[1] for row in csv.reader(io.StringIO(raw.stdout))][1:] == texts
     assert raw.stderr == ""

@@ -238,7 +238,7 @@ def test_a_queue_without_failures_says_so(project: Path, run: Run) -> None:
     write_task(project, "a")
     open_queue(project)
     nothing = run("retry", "q")
-    assert (nothing.returncode, nothing.stdout[:4]) == (3, "0 it")
+    assert nothing.returncode == 3 and nothing.stdout.startswith("nothing to retry\n")
     assert run("retry", "q", "a", "--failed").returncode == 2
     assert run("retry", "nowhere").returncode == 2
 

@@ -117,3 +117,17 @@ def test_an_item_that_nobody_knows_is_told_in_a_line(project: Path, run: Run) ->
     ended = run("show", "b\n")
     assert ended.returncode == 2
     assert ended.stderr == "error: no item 'b\\u000a' in any queue\nhint: hypervisor status\n"
+
+
+def test_a_file_of_many_items_is_not_taken_for_one_and_a_near_id_is_offered(
+    project: Path, run: Run
+) -> None:
+    (project / "todo.md").write_text("- [ ] Buy soil\n- [ ] Sow\n")
+    open_queue(project, ["todo.md"])
+    many = run("show", "todo.md")
+    assert many.returncode == 2
+    assert "error: todo.md has more than one item: todo.md#Buy soil, todo.md#Sow" in many.stderr
+    hint = "hint: hypervisor show 'todo.md#Buy soil'\n"
+    assert many.stderr.endswith(hint)
+    assert run("show", "Buy soil").stderr.endswith(hint)
+    assert run("show", "todo.md#Buy sole").stderr.endswith(hint)

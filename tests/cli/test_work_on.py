@@ -48,6 +48,18 @@ def test_the_same_call_goes_on_with_what_is_left(run: Run, project: Path) -> Non
     )
 
 
+def test_rows_keep_their_ids_where_a_later_call_names_no_column(run: Run, project: Path) -> None:
+    (project / "rows.csv").write_text("key,text\na,x\n")
+    assert run("work", "rows.csv", "--id", "key", "--", "true").returncode == 0
+    for key in "bc":
+        with (project / "rows.csv").open("a") as rows:
+            rows.write(f"{key},x\n")
+        again = run("work", "./rows.csv", "--", "true")
+        assert "rows keep the ids that --id key gave them" in again.stderr
+        assert "queue rows: 1 item added" in again.stdout
+        assert states(project, "rows") == {key: "done"}
+
+
 def test_tasks_are_told_from_the_files_beside_them(run: Run, project: Path) -> None:
     write_task(project, "a")
     (project / "tasks/README.md").write_text("# About these\n")
@@ -120,7 +132,11 @@ def test_the_queue_is_called_by_the_last_part_of_the_path_without_its_suffix(
         ("work nowhere tasks -- true", 2, "no queue was opened"),
         ("work empty -- true", 3, "empty holds nothing"),
         ("work other -- missing-command", 1, "missing-command"),
-        ("work odd -- true", 3, "no queue was opened: 1 held"),
+        (
+            "work odd -- true",
+            3,
+            "no queue was opened: 1 held\nhint: fix what is listed, then run the same command",
+        ),
         ("work - -- true", 2, "add --queue NAME"),
         ("work tasks", 2, "add -- COMMAND {path}, or --agent NAME"),
         ("work -- true", 2, "name a queue"),

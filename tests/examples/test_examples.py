@@ -113,14 +113,19 @@ def test_the_line_for_cron_starts_a_pool_that_ends_with_the_queue(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "code"), [pytest.param("done", 0, marks=pytest.mark.thorough), ("block", 1)]
+    ("outcome", "codes"),
+    [
+        pytest.param("done", [0, 0, 0, 0], marks=pytest.mark.thorough),
+        ("block", [0, 0, 1, 0]),
+        ("", [0]),
+    ],
 )
-def test_the_job_of_ci_fails_where_a_task_is_blocked(
-    project: Path, tmp_path: Path, outcome: str, code: int
+def test_the_job_of_ci_fails_where_a_task_is_blocked_and_ends_where_none_is_ready(
+    project: Path, tmp_path: Path, outcome: str, codes: list[int]
 ) -> None:
     told = yaml.safe_load((EXAMPLES / "ci-tasks.yaml").read_text())
-    steps = [step["run"] for step in told["jobs"]["work"]["steps"] if "run" in step]
-    write_task(project, "t1")
+    steps = [step for step in told["jobs"]["work"]["steps"] if "run" in step]
+    write_task(project, "t1", status="ready" if outcome else "done")
     done = project / "work.sh"
     end = '--reason "no key"' if outcome == "block" else "--summary did"
     done.write_text(f'#!/bin/sh\nhypervisor {outcome} "$HYPERVISOR_TOKEN" {end}\n')
@@ -129,18 +134,19 @@ def test_the_job_of_ci_fails_where_a_task_is_blocked(
         **os.environ,
         "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
         "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
     }
-    codes = [
-        subprocess.run(
-            ["bash", "-e", "-o", "pipefail", "-c", step.replace(
-                "--agent claude --workers 2", "--agent command -- ./work.sh"
-            )],
-            cwd=project, env=environment, capture_output=True,
-        ).returncode
-        for step in steps
-    ]  # fmt: skip
-    assert codes == [0, 0, code, 0]
-    assert (tmp_path / "tasks.html").exists()
+    ended = []
+    for step in steps:
+        opened = ended and (tmp_path / "outputs").read_text() == "code=0\n"
+        assert ("steps.open.outputs.code == '0'" in step.get("if", "")) == bool(ended)
+        if ended and not opened:
+            continue
+        run = step["run"].replace("--agent claude --workers 2", "--agent command -- ./work.sh")
+        shell = ["bash", "-e", "-o", "pipefail", "-c", run]
+        ended.append(subprocess.run(shell, cwd=project, env=environment, capture_output=True))
+    assert [one.returncode for one in ended] == codes
+    assert (tmp_path / "tasks.html").exists() == (len(codes) > 1)
 
 
 # -- Slurm --

@@ -160,7 +160,11 @@ def use(ledger: Ledger) -> None:
     ledger.outputs.used([number]), list(ledger.outputs.answers([1, number]))
     list(ledger.queries.spans(number)), ledger.agents.used_by_items(number)
     ledger.queries.events_called([1]), ledger.queries.claims_called([1])
-    ledger.queries.tried_before(number), ledger.followers.ended_since(number, 0)
+    (
+        ledger.queries.tried_before(number),
+        ledger.queries.again(number),
+        ledger.followers.ended_since(number, 0),
+    )
     list(ledger.agents.shares(number)), ledger.sessions.costs_of_ended("q")
     [queue] = ledger.followers.followed("s")
     (
@@ -251,6 +255,8 @@ def use(ledger: Ledger) -> None:
     (
         ledger.queries.waiting_for("f"),
         ledger.queries.events_after([number], 0),
+        ledger.queries.asked(number),
+        ledger.queries.ids_at("a.md"),
     )
     ledger.queries.claim_now(1), ledger.items.ended("q", ["blocked", "failed"])
     ledger.pauses.pause("q", "r", resume_at=1.0), ledger.pauses.resume("q")

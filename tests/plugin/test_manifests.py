@@ -11,7 +11,7 @@ import frontmatter
 import pytest
 
 from hypervisor import __version__
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.agents import tools as agent_tools
 from hypervisor.cli import VERBS
 from repository import REPO
@@ -119,10 +119,10 @@ def test_each_question_that_people_ask_has_one_command_in_the_skill() -> None:
 
 
 def test_the_skill_and_its_commands_grant_the_verbs_of_the_table_and_files_of_the_project() -> None:
-    everything = {*rights.rules(rights.SESSION_VERBS + rights.WORKER_VERBS), *FILE_TOOLS}
+    everything = {*rights.rules(verbs.SESSION_VERBS + verbs.WORKER_VERBS), *FILE_TOOLS}
     for name in ("skills/hypervisor/SKILL.md", "commands/run.md", "commands/resume.md"):
         assert granted(name) == everything | {"Agent", "AskUserQuestion"}
-    worker = {*rights.rules(rights.WORKER_VERBS), *FILE_TOOLS}
+    worker = {*rights.rules(verbs.WORKER_VERBS), *FILE_TOOLS}
     assert granted("commands/pull.md") == worker | {rights.rule("pull")}
     assert granted("commands/triage.md") == {rights.rule("triage")}
     assert granted("commands/cancel.md") == {*rights.rules(("cancel", "summary")), "TaskStop"}
@@ -151,12 +151,12 @@ def test_workers_have_the_tools_that_are_granted_and_no_other() -> None:
 
 
 def test_every_verb_is_in_the_table_of_rights() -> None:
-    assert set(rights.VERBS) == {*VERBS, *rights.ALIASES}
+    assert set(verbs.VERBS) == {*VERBS, *verbs.ALIASES}
     asked = {"work", "run", "start", "judge", "check", "allow", "demo", "move", "unlock", "prune"}
     asked |= {"serve"}
     asked |= {"pause", "retry", "undo"}
-    assert {verb for verb, kind in rights.VERBS.items() if kind == rights.ASK} == asked
-    assert rights.VERBS["adopt"] == rights.PERSON
+    assert {verb for verb, kind in verbs.VERBS.items() if kind == verbs.ASK} == asked
+    assert verbs.VERBS["adopt"] == verbs.PERSON
 
 
 def granted(name: str) -> set[str]:

@@ -59,6 +59,13 @@ def test_whatever_acts_on_a_terminal_is_shown_as_its_number() -> None:
         assert escaped(chr(code)) == f"\\u{code:04x}"
 
 
+def test_letters_that_only_models_can_read_are_shown_as_their_numbers() -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    shown = escaped(f"a{hidden}🏴{hidden}b")
+    assert shown.count("\\udb40\\udc6f") == 2 and not set(hidden) & set(shown)
+    assert json.loads(f'"{shown}"') == f"a{hidden}🏴{hidden}b"
+
+
 @pytest.mark.parametrize("text", KEPT)
 def test_letters_marks_joiners_and_emoji_stay(text: str) -> None:
     assert escaped(text) == one_line(text) == lines_kept(text) == text

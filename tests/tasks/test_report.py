@@ -11,7 +11,7 @@ from hypervisor.config.settings import load
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import NotOwner
 from hypervisor.tasks import markdown, read, report
-from hypervisor.tasks.task import task_of
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.triage import decide
 from hypervisor.worker import outbox
 from worker.support import open_queue, reports, write_backlog_task, write_task

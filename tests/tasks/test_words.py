@@ -8,8 +8,9 @@ import pytest
 
 from hypervisor.config.settings import Settings
 from hypervisor.tasks.body_status import status_in
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import read
-from hypervisor.tasks.task import Task, task_of
+from hypervisor.tasks.task import Task
 from hypervisor.tasks.words import word_for
 
 

@@ -14,8 +14,8 @@ from hypervisor.config.settings import Settings, load
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import edit
 from hypervisor.tasks.edit import EditRefused
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import parse
-from hypervisor.tasks.task import task_of
 from hypervisor.triage import decide, stands
 
 VARIANTS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.config.settings import Settings, load
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import parse
-from hypervisor.tasks.task import task_of
 from hypervisor.triage import Plan, decide
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypervisor import worker
 from hypervisor.ledger import Ledger
 from hypervisor.views import summary
+from hypervisor.worker.settle import settle
 from worker.support import open_queue, states, write_task
 
 
@@ -96,6 +97,56 @@ def test_ticking_the_boxes_opens_the_way(project: Path) -> None:
         end(project)
     path.write_text(path.read_text().replace("[ ]", "[x]"))
     assert end(project) == "done"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("- [ ] one\n- [ ] two\n", "- [x] one\n"),
+        ("- [ ] one\n- [ ] two\n", "- one\n- two\n"),
+        ("- [ ] two\n", "- [x] else\n"),
+        ("- [ ] one\n", "## Acceptance\n\n- [x] all of it\n\n## Notes\n\n- [x] one\n"),
+        ("- [ ] two\n", "```\n- [ ] two\n```\n"),
+        ("- [ ] one\n", "<!-- hypervisor:report 9-abcd -->\n## Completion report\n\n- [ ] one\n\n"
+                        "<!-- /hypervisor:report -->\n"),
+        ("title: Task a\n", "title: [\n"),
+    ],
+)  # fmt: skip
+def test_a_box_that_was_in_the_task_as_it_was_handed_out_has_to_be_ticked(
+    project: Path, old: str, new: str
+) -> None:
+    path = write_task(project, "a", body="# T\n\n- [ ] one\n- [ ] two\n")
+    open_queue(project)
+    with pytest.raises(worker.Refused):
+        end(project)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(worker.Refused, match=r"not ticked in tasks/a\.md: .*two"):
+        end(project)
+    assert states(project) == {"a": "claimed"}
+
+
+def test_a_box_is_ticked_though_words_were_added_and_others_are_new(project: Path) -> None:
+    path = write_task(project, "a", body="# T\n\n- [ ] one\n- [ ] one\n")
+    open_queue(project)
+    with pytest.raises(worker.Refused):
+        end(project)
+    body = "- [x] new\n- [x]  one (in a.py)\n* [X] one\n"
+    path.write_text(path.read_text().replace("- [ ] one\n- [ ] one\n", body))
+    assert end(project) == "done"
+    with Ledger.open(str(project)) as ledger:
+        assert ledger.state.folder.below("handed").names() == []
+
+
+def test_what_was_kept_of_a_task_goes_with_its_claim(project: Path) -> None:
+    write_task(project, "a", body="# T\n\n- [ ] one\n")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        settle(ledger)
+        assert len(ledger.state.folder.below("handed").names()) == 1
+        worker.release(ledger, claim.token)
+        settle(ledger)
+        assert ledger.state.folder.below("handed").names() == []
 
 
 def test_force_accepts_open_boxes_and_ledger_summary_and_file_say_so(project: Path) -> None:

@@ -342,6 +342,36 @@ def test_no_link_of_a_worker_leads_a_check_to_write_outside(project: Path) -> No
     assert (outside / "f").read_text() == "outside"
 
 
+def test_no_submodule_and_no_replaced_object_stands_for_what_the_base_had(project: Path) -> None:
+    inner = project.parent / "inner"
+    for place in (inner, project):
+        place.mkdir(exist_ok=True)
+        (place / "check.sh").write_text("grep -q good work.txt\n")
+    write_task(project, "a")
+    commit_all(inner)
+    commit_all(project)
+    git = ["git", "-c", "protocol.file.allow=always", "-c", "user.name=x", "-c", "user.email=x@x"]
+    subprocess.run([*git, "submodule", "add", "-q", str(inner), "sub"], cwd=project, check=True)
+    subprocess.run([*git, "commit", "-qm", "sub"], cwd=project, check=True)
+    open_queue(project, verify="sh sub/check.sh && sh check.sh", check_base=["sub", "check.sh"])
+
+    def refused() -> str:
+        with pytest.raises(HypervisorError) as caught:
+            end(project)
+        return str(caught.value)
+
+    (project / "work.txt").write_text("bad\n")
+    (project / "sub/check.sh").write_text("exit 0\n")
+    assert "the check of this queue failed" in refused()
+    (project / "sub/check.sh").write_text("grep -q good work.txt\n")
+    script = "git replace $(git rev-parse HEAD:check.sh) $(echo | git hash-object -w --stdin)"
+    for place in (project, project / "sub"):
+        subprocess.run(["sh", "-c", script], cwd=place, check=True)
+    assert "the check of this queue failed" in refused()
+    (project / "work.txt").write_text("good\n")
+    assert end(project) == "done"
+
+
 def test_files_from_the_base_need_a_base(project: Path) -> None:
     write_task(project, "a")
     open_queue(project, verify="true", check_base=["tests"])

@@ -92,6 +92,25 @@ def test_files_and_ticked_boxes_are_taken_back_by_their_commands(project: Path) 
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("tracked", [False, True])
+def test_no_command_is_named_that_would_take_a_persons_own_words_out_of_a_task(
+    project: Path, tracked: bool
+) -> None:
+    git(project, "init", "--quiet", "-b", "main")
+    path = write_task(project, "t0", body="- [ ] do it\n")
+    if tracked:
+        commit_all(project)
+        path.write_text(path.read_text() + "\nNever committed.\n")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+    path.write_text(path.read_text().replace("[ ]", "[x]"))
+    done(project, claim.token)
+    with Ledger.open(str(project)) as ledger:
+        [one] = WhatStays(ledger, "q", None, {"tasks/t0.md"}).edits
+    assert one == ("t0", "tasks/t0.md", None)
+
+
 def test_commits_are_named_though_no_file_of_ours_is_to_be_restored(project: Path) -> None:
     git(project, "init", "--quiet", "-b", "main")
     (project / "i.md").write_text("do it\n")

@@ -27,20 +27,35 @@ def check_commands(commands: Iterable[str]) -> list[str]:
                 f"--allow-command '{one_line(command, 60)}' is not a plain command",
                 "name a program and its first words, like 'npm test'; put more into a script",
             )
-        if words[0].rsplit("/", 1)[-1] in _ANYTHING and len(words) == 1:
+        if _runs_anything(words):
             raise UsageError(
-                f"--allow-command {words[0]} would allow every command",
+                f"--allow-command {' '.join(words)} would allow every command",
                 f"name what it may run: '{words[0]} SCRIPT'",
             )
         checked.append(" ".join(words))
     return checked
 
 
+def _runs_anything(words: list[str]) -> bool:
+    """True where what a worker puts behind `words` decides what is run: of programs that run
+    others, where no word but options, numbers and variables says what."""
+    name = words[0].rpartition("/")[2]
+    if name in _ALWAYS:
+        return True
+    return name.rstrip(".0123456789") in _ANYTHING and all(
+        word[0] == "-" or "=" in word or word.rstrip("smhd").replace(".", "").isdecimal()
+        for word in words[1:]
+    )
+
+
+# Programs that run what any of their arguments says, wherever it stands.
+_ALWAYS = frozenset(("find", "gawk"))
 # Programs that run what their arguments say.
 _ANYTHING = frozenset(
     (
-        "ash", "awk", "bash", "busybox", "command", "dash", "doas", "env", "eval", "exec", "find",
-        "ksh", "nice", "node", "nohup", "perl", "php", "python", "python3", "ruby", "setsid", "sh",
-        "ssh", "sudo", "time", "timeout", "xargs", "zsh",
+        "ash", "awk", "bash", "bun", "bunx", "busybox", "command", "dash", "deno", "doas", "env",
+        "eval", "exec", "fish", "flock", "ksh", "lua", "mawk", "nice", "node", "nohup", "npx",
+        "parallel", "perl", "php", "python", "ruby", "script", "setsid", "sh", "ssh", "stdbuf",
+        "sudo", "time", "timeout", "uvx", "watch", "xargs", "zsh",
     )
 )  # fmt: skip

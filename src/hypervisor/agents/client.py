@@ -21,7 +21,7 @@ from hypervisor.system.git_environment import IDENTITY
 from hypervisor.system.notes import VARIABLE, home
 from hypervisor.system.processes import exit_text
 from hypervisor.system.reading import json_value
-from hypervisor.system.text import one_line, shell
+from hypervisor.system.text import LONGEST_TEXT, bounded, one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,17 +136,21 @@ class Stream:
 
 
 class LastLines(Stream):
-    """Keeps the last lines of what any command prints."""
+    """Keeps the last lines of what any command prints; where that is an answer, all of it."""
 
     def __init__(self) -> None:
         super().__init__(asked=True)
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._said = ""
 
     def feed(self, line: str) -> None:
+        if self.output is not None and len(self._said) <= LONGEST_TEXT:
+            self._said += f"{line.rstrip()}\n"
+        self.complain(line)
+
+    def complain(self, line: str) -> None:
         if line.strip():
             self._tail.append(line.rstrip()[: _TAIL // 2])
-
-    complain = feed
 
     def end(self, code: int) -> End:
         """Return how the command ended: finished only with exit code 0."""
@@ -154,7 +158,7 @@ class LastLines(Stream):
         if code == 0:
             output = self.output
             told = None if output is None else output.decode("utf-8", "surrogateescape")
-            return End("finished", "", self.last, output=told)
+            return End("finished", "", bounded(self._said.strip()) or self.last, output=told)
         how = "refused" if code in _CANT_RUN else "failed"
         last = self._tail[-1] if self._tail else ""
         cause = exit_text(code) + (f": {last[:200]}" if last else "")

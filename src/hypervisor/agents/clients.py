@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hypervisor.agents.client import Headless, Judge
-    from hypervisor.agents.doctor.finding import Finding
+    from hypervisor.agents.finding import Finding
     from hypervisor.agents.notice import Notice
-    from hypervisor.agents.transcripts import Failure, Usage
+    from hypervisor.agents.usage import Failure, Usage
 
 # What people call it on the command line -> its package.
 CLIENTS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.system import protected
 from hypervisor.system.text import one_line
 
@@ -69,8 +69,8 @@ def _verbs(
     held = ledger.sessions.claims_of(session, agent) if agent else {}
     queues: set[int] = set()
     for call in calls:
-        kind = rights.VERBS[call.verb]
-        if kind == rights.LOOK:
+        kind = verbs.VERBS[call.verb]
+        if kind == verbs.LOOK:
             # It shows what is known here, and changes nothing.
             queues.update(followed[word] for word in call.words if word in followed)
         elif call.verb in ("next", "plan", "integrate"):
@@ -89,11 +89,13 @@ def _verbs(
 
 
 def _named(call: Call) -> str:
-    """Return the queue, or whatever a call names first."""
+    """Return the queue, or whatever a call names first; "" where that may be an option's value."""
     words = call.words
-    if words and words[0].startswith("-"):
-        words = words[-1:]
-    return words[0] if words else ""
+    if words and not words[0].startswith("-"):
+        return words[0]
+    pairs = zip(("", *words), words, strict=False)
+    names = [word for last, word in pairs if word[:1] != "-" and last != "-n"]
+    return names[0] if len(names) == 1 else ""
 
 
 def _file(

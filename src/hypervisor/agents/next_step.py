@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypedDict
 
-from hypervisor.agents import clients, rights, use
+from hypervisor.agents import clients, rights, use, verbs
 from hypervisor.agents.tools import AGENT
 from hypervisor.config.caller import Caller
 from hypervisor.config.settings import Settings
@@ -26,7 +26,7 @@ _SHOWN = 5
 _SHARED = 3
 # What the skill itself grants, for the turn in which the user calls it. Ledgers of the first
 # release hold another rule for the same.
-_OWN_RULES = frozenset((*rights.rules(rights.WORKER_VERBS), "Bash(hypervisor:*)"))
+_OWN_RULES = frozenset((*rights.rules(verbs.WORKER_VERBS), "Bash(hypervisor:*)"))
 
 
 class Shared(TypedDict):

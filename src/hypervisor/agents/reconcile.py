@@ -15,7 +15,7 @@ from hypervisor.worker.settle import end_all, end_session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.agents.limits import Limit, Windows
-    from hypervisor.agents.transcripts import Failure
+    from hypervisor.agents.usage import Failure
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Agent, Held
 

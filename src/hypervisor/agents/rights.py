@@ -1,13 +1,22 @@
-"""Who may run which verb: the one table that hooks, pools, the program itself and the tests of the
-plugin's files read.
-
-A worker is an agent that works a queue off, or any agent that a session has started; a session is
-the conversation with the user. What nobody grants is asked of the user by the client.
-"""
+"""Who may run which verb, by the table in `verbs`."""
 
 from __future__ import annotations
 
 import os
+
+from hypervisor.agents.verbs import (
+    ASK,
+    COMMAND,
+    LATER,
+    LOOK,
+    LOOKS,
+    MORE,
+    OWN,
+    PERSON,
+    VERBS,
+    WORKER,
+    WORKER_VERBS,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,58 +24,6 @@ if TYPE_CHECKING:
 
     from hypervisor.agents.shell_calls import Call
 
-# What a verb is.
-WORKER = "worker"  # a worker's own work: granted to it
-LOOK = "look"  # changes nothing that matters: refused to nobody
-SESSION = "session"  # the owner's part of a batch: granted to the session, refused to workers
-COMMAND = "command"  # granted by the plugin's command of its name, refused to workers
-ASK = "ask"  # the user is asked each time, with the command in sight; refused to workers
-PERSON = "person"  # for a person in a terminal
-OWN = "own"  # for our own processes
-
-_OF_KIND = {
-    WORKER: ("next", "done", "block", "fail", "release", "heartbeat", "commit", "suggest"),
-    LOOK: (
-        "preflight", "wait", "status", "summary", "results", "show", "log", "expire", "report",
-        "doctor", "completion", "review",
-    ),
-    SESSION: ("open", "plan", "resume", "integrate"),
-    COMMAND: ("cancel", "triage", "pull"),
-    ASK: (
-        "check", "allow", "work", "judge", "demo", "pause", "retry", "undo", "unlock", "prune",
-        "move", "serve",
-    ),
-    PERSON: ("adopt",),
-    OWN: ("_triage-worker", "_batch-worker", "_hook", "_monitor"),
-}  # fmt: skip
-VERBS = {verb: kind for kind, verbs in _OF_KIND.items() for verb in verbs}
-# Other words for a verb.
-ALIASES = {"run": "work", "start": "work", "ls": "status"}
-VERBS |= {word: VERBS[verb] for word, verb in ALIASES.items()}
-
-# Options that make more of a verb than what is granted: the user is asked.
-MORE = {
-    "report": ("--output", "--open"),
-    "results": ("--out",),
-    "doctor": ("--bundle", "--unlock", "--adopt"),
-    "integrate": ("--into",),
-    "cancel": ("--all",),
-    "open": (
-        "--yes-up-to", "--ladder", "--repeat", "--notify", "--max-attempts", "--max-deaths",
-        "--max-lost", "--max-refusals",
-    ),
-    "review": ("--sample", "--again", "--accept", "--reject"),
-}  # fmt: skip
-
-# What is granted to a worker, and to a session.
-WORKER_VERBS = _OF_KIND[WORKER]
-SESSION_VERBS = (
-    "preflight", "open", "plan", "wait", "status", "summary", "results", "review", "show", "log",
-    "resume", "integrate",
-)  # fmt: skip
-# What a session does in later turns, too: the news of a batch comes after the one that began it.
-_LATER = ("plan", "integrate")
-_LOOKS = tuple(verb for verb in SESSION_VERBS if VERBS[verb] == LOOK)
 # The client's own tools for files; those that change one, and those that only read.
 CHANGING_TOOLS = frozenset(("Edit", "Write"))
 READING_TOOLS = frozenset(("Read", "Glob", "Grep"))
@@ -125,9 +82,9 @@ def granted(line: str, *, worker: bool, root: str, cwd: str) -> list[Call] | Non
     calls = only_calls(line)
     if calls is None:
         return None
-    verbs = WORKER_VERBS if worker else _LATER
+    verbs = WORKER_VERBS if worker else LATER
     for call in calls:
-        if call.verb not in (*verbs, *_LOOKS) or _more(call.verb, call.words):
+        if call.verb not in (*verbs, *LOOKS) or _more(call.verb, call.words):
             return None
         if call.verb == "preflight" and _leaves(call, root, cwd):
             return None

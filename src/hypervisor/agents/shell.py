@@ -59,6 +59,7 @@ class Reader:
         self.texts: list[str] = []
         self.replaced = False
         self._bodies: list[tuple[str, bool, bool]] = []
+        self._substituted = 0
 
     def read(self, end: str) -> None:
         """Read up to `end`, a closing bracket, or all. Raises Unreadable."""
@@ -71,7 +72,7 @@ class Reader:
                 # The pattern of a case ends so, too.
                 if end and not part.cases:
                     return
-            elif char in " \t\r":
+            elif char in " \t":
                 part.end_word()
                 self.at += 1
             elif char in ";&|\n":
@@ -97,8 +98,22 @@ class Reader:
         only order a script (`if`, `do` …)."""
         return [words for words in map(_stripped, self.found) if words]
 
+    def settings(self) -> list[str]:
+        """Return the assignments that hold for one command each, which may run what they name: an
+        editor, a pager."""
+        return [
+            word.text
+            for words in self.found
+            if (rest := _stripped(words))
+            for word in words[: -len(rest)]
+            if ASSIGNS.match(word.text)
+        ]
+
     def here(self, delimiter: str, quoted: bool, tabs: bool) -> None:
-        """Note that the text up to a line `delimiter` begins with the next line."""
+        """Note that the text up to a line `delimiter` begins with the next line. Raises Unreadable
+        where shells don't agree on which line that is."""
+        if "\n" in delimiter:
+            raise Unreadable
         self._bodies.append((delimiter, quoted, tabs))
 
     def _take(self, inner: Reader) -> None:
@@ -123,17 +138,22 @@ class Reader:
                 self._body(*body)
 
     def _body(self, delimiter: str, quoted: bool, tabs: bool) -> None:
-        begin = self.at
+        begin, held = self.at, ""
         while True:
             stop = self.text.find("\n", self.at)
-            line = self.text[self.at : None if stop < 0 else stop]
+            line = held + self.text[self.at : None if stop < 0 else stop]
             last, self.at = self.at, len(self.text) if stop < 0 else stop + 1
+            if not quoted and stop >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
+                # Most shells take it as one line with the next, but not all as one that may end it.
+                held, self.replaced = line[:-1], True
+                continue
+            held = ""
             shown = line.lstrip("\t") if tabs else line
             if shown == delimiter:
                 break
-            if shown.startswith(f"{delimiter})"):
+            if self._substituted and shown.startswith(f"{delimiter})"):
                 # It ends with the substitution that it stands in.
-                self.at = last + len(line) - len(shown) + len(delimiter)
+                self.at = (len(self.text) if stop < 0 else stop) - len(shown) + len(delimiter)
                 break
             if stop < 0:
                 last = len(self.text)
@@ -148,10 +168,13 @@ class Reader:
         sign = _REDIRECTS.match(self.text, self.at)
         assert sign
         self.at = sign.end()
+        if self.text.startswith("\\\n", self.at):
+            # A shell reads on, and may find a longer sign.
+            raise Unreadable
         if sign[0].endswith("("):
             self.replaced = True
             part.add("", known=False)
-            self.read(")")
+            self._read_substitution()
             return
         part.redirect(sign[0])
 
@@ -190,7 +213,8 @@ class Reader:
                 return
             if char == "\\":
                 escaped = self.text[self.at + 1 : self.at + 2]
-                part.add(escaped if escaped in '$`"\\' else char + escaped)
+                if escaped != "\n":
+                    part.add(escaped if escaped in '$`"\\' else char + escaped)
                 self.at += 2
             elif char in "$`":
                 self._substitution(part)
@@ -199,6 +223,11 @@ class Reader:
                 self.at += 1
         if end:
             raise Unreadable
+
+    def _read_substitution(self) -> None:
+        self._substituted += 1
+        self.read(")")
+        self._substituted -= 1
 
     def _substitution(self, part: _Part) -> None:
         begin = self.at
@@ -217,7 +246,7 @@ class Reader:
             part.add(inner.text, known=False)
         elif sign == "$(":
             self.at += 2
-            self.read(")")
+            self._read_substitution()
         elif sign == "${":
             self.at += 2
             self._expand(_Part(self), "}")
@@ -259,7 +288,8 @@ class _Part:
 
     def redirect(self, sign: str) -> None:
         """What comes next is a file, or the end of a text."""
-        if self.word is not None and self.word.text.isdigit():
+        number = self.word is not None and self.word.text.isdigit()
+        if number and not (self._quoted or self._target):
             self.word = None
         self.end_word()
         self._target = sign
@@ -282,6 +312,8 @@ class _Part:
     def end_command(self) -> None:
         """The command is complete."""
         self.end_word()
+        # A sign without a file is the beginning of another one in some shell (`>>|`).
+        self._reader.replaced = self._reader.replaced or bool(self._target)
         if self._words:
             self._reader.found.append(self._words)
             named = self._words[0].text

@@ -7,8 +7,8 @@ read.
 from __future__ import annotations
 
 from hypervisor.agents import shell
-from hypervisor.agents.rights import ALIASES
 from hypervisor.agents.shell import ASSIGNS, Unreadable, Word
+from hypervisor.agents.verbs import ALIASES
 from hypervisor.system.late import late
 
 TYPE_CHECKING = False
@@ -57,6 +57,7 @@ def calls(line: str, verbs: Collection[str], seen: set[str] | None = None) -> li
         reader = shell.read(line)
         read = reader.commands()
         found = [call for words in read for call in _called(words, verbs, seen)]
+        found += [call for text in reader.settings() for call in _within(text, verbs, seen)]
         if any(_RUNS.fullmatch(_name(words[0].text)) for words in read):
             # Any text in the line may be what is run.
             texts = [word.text for words in reader.found for word in words] + reader.texts
@@ -113,29 +114,34 @@ def _plain_call(line: str) -> list[str]:
 _AS_IT_IS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@+- ")
 _QUOTING = late(r"\\\n|[\\'\"]")
 _SPACE = late(r"\s")
-_LOOKS_CALLED = late(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+([a-z_-]+)")
+_LOOKS_CALLED = late(rf"{PROGRAM}(?:/__main__\.py)?[\s\"',\\\[\]()]+(?=([a-z_-]+))")
 # The name, or a part of it that something else may be put to.
 _SPEAKS = late(rf"{PROGRAM}|hyper(?![a-z])|(?<![a-z])visor")
 # The name is kept in a variable, to be called by that.
 _KEEPS = late(rf"(?:^|[\s;&|(])(?:[A-Za-z_]\w*\+?=\S*|read\b.*<<<.*){PROGRAM}")
 # The program as a part of another one.
 _IMPORTS = late(rf"(?:import|from)\s+{PROGRAM}\b|{PROGRAM}\.(?:cli|__main__)\b")
-# Programs that run what stands in their standard input.
+# Programs that run what stands in their standard input, or in a file that the line may have made.
 _RUNS = late(
-    r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.|python[0-9.]*|pypy[0-9.]*|perl|ruby|node|php|deno|bun"
-    r"|[gmn]?awk|xargs|parallel|ssh|su|sudo|doas|env|busybox|at|batch|nohup|setsid|timeout"
+    r"(?:ba|da|z|k|a|fi|c|tc|pw)?sh|eval|source|\.|python[0-9.]*|pypy[0-9.]*|perl|ruby|node|php|deno|bun"
+    r"|[gmn]?awk|xargs|parallel|ssh|su|sudo|doas|env|busybox|at|batch|nohup|setsid|timeout|crontab"
+    r"|[gb]?make|just|rake|npm|npx|pnpm|yarn|ed|ex|vim?|nvim|emacs|sqlite3|psql|mysql|tclsh|expect"
+    r"|lua[0-9.]*|R|Rscript|gdb|lldb|m4|chmod"
 )
 _SHELLS = late(r"(?:ba|da|z|k|a|fi|c|tc)?sh|eval|source|\.")
 # Programs to which words are nothing but text.
-_DATA = frozenset(("echo", "printf", "grep", "egrep", "fgrep", "rg", "gh", "cd", "ls"))
+_DATA = frozenset(("echo", "printf", "grep", "egrep", "fgrep", "cd", "ls"))
+_GH_DATA = frozenset(("issue", "pr", "release", "search"))
 _GIT_DATA = frozenset(
     ("add", "blame", "branch", "checkout", "commit", "diff", "fetch", "grep", "log", "mv", "pull",
      "push", "rm", "show", "status", "switch", "tag")
 )  # fmt: skip
+# Options of theirs that name a program.
+_GIT_RUNS = late(r"-O|--(?:op|up|rece|ex)")
 # What a model puts behind a command of which it wants to see less.
 _CUTS = late(r"(?:head|tail)(?: -n? ?[0-9]+)?")
 # Programs that give another one a second name; and those that add words to a command.
-_NAMES = frozenset(("alias", "ln", "cp", "install", "mv"))
+_NAMES = frozenset(("alias", "hash", "ln", "cp", "install", "mv"))
 _NAMED = late(rf"(?:=|bin/|\s){PROGRAM}$")
 _ADDS = frozenset(("xargs", "parallel"))
 
@@ -155,9 +161,7 @@ def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[C
         # `$X cancel` may be ours: it is taken so where its next word is a verb, or may be one.
         ours = second is not None and (not _sure(second) or second.text in verbs)
         return [_call(words, 1)] if ours else []
-    if _name(first.text) in _DATA or (
-        _name(first.text) == "git" and second is not None and second.text in _GIT_DATA
-    ):
+    if _is_data(words):
         return []
     found = []
     runs = _RUNS.fullmatch(_name(first.text))
@@ -174,6 +178,15 @@ def _called(words: list[Word], verbs: Collection[str], seen: set[str]) -> list[C
         elif after is not None and (not _sure(after) or after.text in verbs):
             found.append(_call(words, at))
     return found
+
+
+def _is_data(words: list[Word]) -> bool:
+    """True for a command that runs nothing that its words name."""
+    name, second = _name(words[0].text), words[1].text if len(words) > 1 else ""
+    if name == "git":
+        named = any(_GIT_RUNS.match(word.text) for word in words[2:])
+        return second in _GIT_DATA and not named
+    return name in _DATA or (name == "gh" and second in _GH_DATA)
 
 
 def _is_glued(word: Word, after: Word | None, verbs: Collection[str]) -> bool:

@@ -7,9 +7,8 @@ to the client, and nothing else is let through.
 
 from __future__ import annotations
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.config import tools
-from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +19,7 @@ AGENT = "hypervisor:worker-tools"
 COMMON = frozenset(
     ("Read", "Edit", "Write", "Glob", "Grep", "ToolSearch", "TodoWrite", "SubagentHandback")
 )
-# A text on standard input (`<<`) is how reports are given; nothing else is read or written.
-_QUOTED = late(r"'[^']*'|\"[^\"]*\"")
-_REDIRECTED = late(r"[>&]|(?<!<)<(?!<)|<<<")
-_VERBS = frozenset(rights.WORKER_VERBS)
+_VERBS = frozenset(verbs.WORKER_VERBS)
 
 
 def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
@@ -49,19 +45,8 @@ def judge(tool: str, line: str, grants: Iterable[str]) -> rights.Verdict | None:
 
 
 def _is_ours(line: str) -> bool:
-    """True for one call of a worker's verb and nothing else: no assignment before it, and no file
-    that its output goes to."""
-    from hypervisor.agents import shell
-    from hypervisor.agents.shell_calls import calls
+    """True for one call of a worker's verb and nothing else."""
+    from hypervisor.agents.shell_calls import only_calls
 
-    head = _QUOTED.sub("''", line.strip()).partition("\n")[0]
-    if not head.startswith("hypervisor ") or _REDIRECTED.search(head):
-        return False
-    try:
-        commands = shell.read(line).commands()
-    except shell.Unreadable:
-        return False
-    if len(commands) != 1 or len(calls(line, rights.VERBS)) != 1:
-        return False
-    (words,) = commands
-    return len(words) > 1 and words[1].text in _VERBS and all(word.known for word in words)
+    calls = only_calls(line) or []
+    return [call.verb in _VERBS for call in calls] == [True]

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hypervisor.agents.transcripts import Usage
+    from hypervisor.agents.usage import Usage
     from hypervisor.ledger import Ledger
     from hypervisor.ledger.rows import Agent
     from hypervisor.ledger.usage import Bill, OfModel, Tokens

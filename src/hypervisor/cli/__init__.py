@@ -61,6 +61,8 @@ def main(argv: list[str]) -> int:
 
 
 def _shown(stream: TextIO) -> Shown:
+    # A verb that calls another one has it guarded already: twice escaped, colours would be text.
+    stream = getattr(stream, "unguarded", stream)
     if not stream.isatty():
         return Shown(stream)
     from hypervisor.cli import colour
@@ -147,7 +149,7 @@ def meant(word: str) -> str:
     """Return the verb that is called by `word`: itself, or what that is another word for."""
     if word in VERBS:
         return word
-    from hypervisor.agents.rights import ALIASES
+    from hypervisor.agents.verbs import ALIASES
 
     return ALIASES.get(word, word)
 

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from hypervisor.agents import reconcile
-from hypervisor.cli.place import root_of_queue
+from hypervisor.cli import options
+from hypervisor.cli.place import queue_and_root
 from hypervisor.ledger import Ledger
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import stamp
@@ -26,7 +27,7 @@ _SETTLE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("queue", help="the queue's name")
+    options.add_queue(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing as it happens")
     parser.add_argument("-n", type=int, metavar="N", help="only the last N events")
     parser.add_argument("--json", action="store_true", help="an object per line, for scripts")
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the events of all generations of the queue."""
     if args.n is not None and args.n < 0:
         raise UsageError("-n must be 0 or more")
-    with Ledger.open(root_of_queue(args.queue), look=True) as ledger:
+    args.queue, root = queue_and_root(args.queue, "log")
+    with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, tell=True)
         log = history.Log(ledger, args.queue)
         story = log.news()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
+import shlex
 import sys
 from contextlib import ExitStack
 
@@ -21,7 +24,7 @@ from hypervisor.ledger import Ledger, Opened, Options, budget
 from hypervisor.ledger.check import USUAL, Check
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
-from hypervisor.system.text import count, one_line
+from hypervisor.system.text import count, one_line, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,6 +163,9 @@ def open_queue(
         open_for_agents.check(args, ledger, given.budget or {})
         over = _settle(ledger, args.queue)
         row = None if ledger is None else ledger.queues.find(args.queue)
+        if ledger is not None and row is not None and args.id is None:
+            args.id = _id_before(ledger, row.no, given.asked)
+            given = given._replace(asked=preflight_verb.asked(args, root))
         instructions = preflight_verb.read_instructions(args)
         if for_work and instructions is None and row is not None:
             # A queue that goes on is worked off as it was opened.
@@ -215,6 +221,23 @@ def open_queue(
     if not (for_work or args.json):
         options.tell(follows)
     return 0
+
+
+def _id_before(ledger: Ledger, queue: int, asked: str) -> str | None:
+    """Return the column that named the rows of these sources when they were opened before: by
+    another name, each row would be new, and what was accepted of it done once more."""
+    for before in reversed(ledger.queries.asked(queue)):
+        words = shlex.split(before)
+        if "--id" in words and _named_in(shlex.split(asked)) <= _named_in(words):
+            column = words[words.index("--id") + 1]
+            note(f"rows keep the ids that --id {one_line(shell(column), 60)} gave them")
+            return column
+    return None
+
+
+def _named_in(asked: list[str]) -> set[str]:
+    """Return the sources in what `preflight.asked` has told."""
+    return set(map(os.path.normpath, itertools.takewhile(lambda word: word[:2] != "--", asked)))
 
 
 def _options(args: argparse.Namespace, root: str, settings: Settings) -> Options:
@@ -302,7 +325,9 @@ def _not_opened(
         # Why was told as an error.
         note(what)
         return 1
-    complain(f"{what}: {', '.join(groups) or 'there are no items'}")
+    mends = counts["held"] or counts["broken"]
+    hint = "fix what is listed, then run the same command" if mends else "hypervisor help formats"
+    complain(f"{what}: {', '.join(groups) or 'there are no items'}", hint)
     return 3
 
 
@@ -408,7 +433,7 @@ def _tell_done(args: argparse.Namespace, number: int, again: str) -> None:
     print(f"nothing to do: {which} done already")
     if not caller.around():
         look = f"hypervisor results {args.queue}   (to do it again: {again})"
-        options.tell(f"next: {look}" if again else "to do one again, set its status back to open")
+        options.tell(f"next: {look}" if again else "to do one again, reopen it where it is kept")
 
 
 def _change(column: str, before: float | None, now: float | None) -> str:

@@ -11,6 +11,7 @@ import textwrap
 from typing import NoReturn
 
 from hypervisor.cli.messages import complain
+from hypervisor.system.errors import HypervisorError, UsageError
 from hypervisor.system.text import escaped
 
 TYPE_CHECKING = False
@@ -54,8 +55,21 @@ class Parser(argparse.ArgumentParser):
             told = told.replace("the following arguments are required", "missing")
             for argparse_says, we_say in _SAID:
                 told = re.sub(rf"^argument (\S+): {argparse_says}", we_say, told)
+            if told == "missing: queue":
+                hint = self._with_queue()
         complain(escaped(told), escaped(hint) or f"{self.prog} --help")
         self.exit(2)
+
+    def _with_queue(self) -> str:
+        """Return the command with the only queue, or how one is named; "" where there is none."""
+        from hypervisor.cli.place import queue_and_root
+
+        try:
+            return f"{self.prog} {queue_and_root(None, self.prog.split()[-1])[0]}"
+        except UsageError as error:
+            return str(error)
+        except HypervisorError:
+            return ""
 
     def _unknown(self) -> tuple[str, str] | None:
         """Return in words which option of the line there is not, and which one may be meant."""
@@ -69,8 +83,10 @@ class Parser(argparse.ArgumentParser):
             if name == "-C":
                 return "-C DIR goes in front of the command", "hypervisor -C DIR COMMAND …"
             offered = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
-            near = difflib.get_close_matches(name, offered, 1)
-            return f"no option {name}", f"did you mean {near[0]}?" if near else ""
+            # Without the dashes, which all have in common.
+            words = {one.lstrip("-"): one for one in offered}
+            near = difflib.get_close_matches(name.lstrip("-"), words, 1)
+            return f"no option {name}", f"did you mean {words[near[0]]}?" if near else ""
         return None
 
     def _is_glued(self, name: str) -> bool:

@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_queue(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="a table (the default)")
-    shape.add_argument("--jsonl", action="store_true", help="JSON lines")
+    shape.add_argument(
+        "--jsonl", action="store_true", help="JSON lines (the default of --out FILE.jsonl)"
+    )
     shape.add_argument(
         "--closing",
         action="store_true",
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         if there and ledger.items.has_below(args.queue, _inside(root, args.out)):
             told = f"{one_line(args.out)} is a source of queue {args.queue}"
             raise UsageError(told, "name another file")
-        texts = results.jsonl() if args.jsonl else results.csv(raw=args.raw)
+        by_name = not args.csv and (args.out or "").endswith((".jsonl", ".ndjson"))
+        texts = results.jsonl() if args.jsonl or by_name else results.csv(raw=args.raw)
         if args.out is None:
             _print(texts)
         else:

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         are = either(len(told.ready), "is", "are")
         then = "; the next worker is told why the last attempt ended:" if told.ready else ""
-        print(f"{count(len(told.ready), 'item')} {are} ready again{then}")
+        head = f"{count(len(told.ready), 'item')} {are} ready again{then}"
+        print(head if told.ready or told.left else "nothing to retry")
         again = [
             f"{options.name(item, title)}, {AGAIN.title if state == 'ready' else state}: "
             f"“{prose(why or 'no reason given', 300)}”"

@@ -125,7 +125,8 @@ def detail(one: Status) -> list[str]:
     if (pool := one["detached"]) and pool["alive"]:
         since = span(time.time() - pool["started_at"])
         follow = f"hypervisor work {one['queue']} --attach"
-        shown.append(f"  {pool['id']} works in the background for {since}; its log: {follow}")
+        at_work = f"has been at work in the background for {since}"
+        shown.append(f"  {pool['id']} {at_work}; its log: {follow}")
     shown += _left(one.get("left", []))
     problems = one["problems"]
     for problem in problems[:_PROBLEMS]:
@@ -187,7 +188,7 @@ def _worker(worker: Worker) -> str:
         more = f" and {len(worker['holds']) - 1} more" if len(worker["holds"]) > 1 else ""
         held = span(time.time() - first["claimed_at"])
         lease = span(first["lease_left_seconds"])
-        words.append(f"{name} holds {one_line(first['id'], 60)}{more} for {held}, lease {lease}")
+        words.append(f"{name} has held {one_line(first['id'], 60)}{more} for {held}, lease {lease}")
     else:
         words.append(f"{name} holds nothing")
     if worker["last_tool"] and worker["seen_at"] is not None:

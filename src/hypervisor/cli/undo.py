@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         + (f", {already} already as before" if already else "")
         + (f", {len(left)} left as {either(len(left), 'it is', 'they are')}" if left else "")
     )
-    _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in results if one not in left])
+    new = [one for one in results if one.outcome == "restored"]
+    _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in new])
     _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
         tell_stays(stays, "that is what hypervisor wrote; ")
@@ -79,7 +80,8 @@ def tell_stays(stays: WhatStays, before: str = "") -> None:
     lines = [_shown("commit ", one) for one in stays.commits]
     lines += [_shown("", one) for one in stays.files]
     lines += [_shown("what its worker changed in ", one) for one in stays.edits]
-    end = ", the newest first:" if lines else " (git diff, git log)"
+    end = " (git diff, git log)" if stays.in_git else ""
+    end = ", the newest first:" if lines else end
     print(f"{before}what workers changed stays{end}")
     _list(lines)
 

@@ -91,6 +91,5 @@ def _is_made_of(ledger: Ledger, queue: str, source: str) -> bool:
         place = os.path.relpath(os.path.realpath(source), os.path.realpath(ledger.root))
         if ledger.items.has_below(queue, place):
             return True
-    row = ledger.queues.get(queue)
-    asked = (e.detail or "" for e in ledger.queries.events_after([row.no], 0) if e.kind == "asked")
+    asked = ledger.queries.asked(ledger.queues.get(queue).no)
     return any(source in shlex.split(one) for one in asked)

@@ -12,8 +12,8 @@ from hypervisor.ledger.claim import loads
 from hypervisor.ledger.narrowing import Narrowed
 from hypervisor.ledger.rows import OpenItem
 from hypervisor.system.errors import BrokenFile
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import read
-from hypervisor.tasks.task import task_of
 from hypervisor.tasks.walk import is_markdown
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from hypervisor.ledger.rows import spent_on, tokens_of
 from hypervisor.system.records import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.ledger.rows import Tokens
+    from hypervisor.ledger.rows import OpenItem
     from hypervisor.system.reports import Report
 
 
@@ -49,11 +48,6 @@ class ClaimRow(NamedTuple):
     queue_name: str
     generation: int
     kept: str | None
-
-    @property
-    def tokens(self) -> Tokens:
-        """What it has used; see `tokens_of`."""
-        return tokens_of(self)
 
 
 class InTree(NamedTuple):
@@ -222,7 +216,7 @@ class Suggestion(NamedTuple):
 class Answer(NamedTuple):
     """An item, with the row that it was made from (JSON; None for a file or a part of one), and of
     the claim that was accepted or is live which attempt it was, when, with which model, its proof,
-    its answer (JSON), and its report (JSON) where checks have said something."""
+    its answer and its report (both JSON)."""
 
     no: int
     id: str
@@ -266,7 +260,7 @@ class KnownItem(NamedTuple):
     queue_state: str
     lock_dir: str
 
-    @property
-    def spent(self) -> int:
-        """How many ends of claims have cost it something."""
-        return spent_on(self)
+
+def spent_on(row: OpenItem | KnownItem | Result) -> int:
+    """Return how many ends of claims have cost an item something."""
+    return row.attempts + row.deaths + row.releases + row.lost + row.abrupt

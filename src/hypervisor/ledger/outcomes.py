@@ -7,10 +7,7 @@ from hypervisor.system.text import prose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import NoReturn
-
-    from hypervisor.ledger.rows import Brief
 
 # An item that has not ended waits for others, is ready, or is in a worker's hands.
 OPEN_STATES = ("waiting", "ready", "claimed")
@@ -230,12 +227,6 @@ def told(row: Standing, after: str | None) -> str:
     if after is None and row is not AGAIN:
         return row.title
     return f"{row.title} (after: {prose(after or 'no reason given', _AFTER)})"
-
-
-def by_state(tried: Sequence[Brief]) -> dict[str, int]:
-    """Return how many of the rows of `Queries.tried_before` are ready, and how many waiting."""
-    states = [row.state for row in tried]
-    return {state: states.count(state) for state in OPEN_STATES if state != "claimed"}
 
 
 def counted(

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 _CHECKED = "c.report like '%\"checks\":%'"
 # The row of a source that an item was made from: triage keeps what it knows of a task there, too.
 _ROW = "case when i.format is null and i.fingerprint is null then i.payload end"
-_OF_ANSWER = (
-    OF_RESULT
-    | of("c", "attempt")
-    | {"payload": _ROW, "report": f"case when {_CHECKED} then c.report end"}
-)
+_OF_ANSWER = OF_RESULT | of("c", "attempt") | {"payload": _ROW}
 # So many items with what came out of them: each may have an answer of a quarter of a megabyte.
 _ANSWERS_AT_ONCE = 100
 

@@ -127,6 +127,12 @@ class Queries(Part):
             (queue, ASIDE),
         )
 
+    def again(self, queue: int) -> dict[str, int]:
+        """Return how many of the items that `tried_before` returns are waiting, and how many are
+        ready."""
+        states = [row.state for row in self.tried_before(queue)]
+        return {state: states.count(state) for state in ("waiting", "ready")}
+
     def tried(self, queue: Queue) -> int:
         """Return how many claims of a queue (its row) were made since its trial began and have
         ended, those left out that turned out to need no worker."""
@@ -163,6 +169,15 @@ class Queries(Part):
             (number_of(word), word),
         ) or self._store.row("select id from item where path = ? order by no desc limit 1", (word,))
         return row["id"] if row else None
+
+    def ids_at(self, path: str) -> list[str]:
+        """Return the ids of all items whose file this was when one was opened of it last."""
+        rows = self._store.rows(
+            "select id from item where path = ? and queue = "
+            "(select max(queue) from item where path = ?) order by no",
+            (path, path),
+        )
+        return [item_id for (item_id,) in rows]
 
     def ids_like(self, start: str, queue: str | None, limit: int) -> list[str]:
         """Return ids that begin with `start`, of one queue or of all, at most `limit`."""
@@ -246,6 +261,13 @@ class Queries(Part):
             f"{_EVENTS} where e.queue in ({marks}) and e.no > ? order by e.no",
             (*queues, number),
         )
+
+    def asked(self, queue: int) -> list[str]:
+        """Return what a generation was filled from, as the user named it each time, in order."""
+        rows = self._store.rows(
+            "select detail from event where queue = ? and kind = 'asked' order by no", (queue,)
+        )
+        return [detail for (detail,) in rows]
 
     def story(
         self, queues: Sequence[int], after: tuple[int, int, int], held: Sequence[int]

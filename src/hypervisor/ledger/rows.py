@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hypervisor.ledger.findings import ClaimRow, KnownItem, Result
-
-    Tokens = tuple[int | None, int | None, int | None, int | None]
-
 
 class Item(NamedTuple):
     """One item of a queue."""
@@ -67,11 +61,6 @@ class Agent(NamedTuple):
     usd: float | None
     models: str | None
     billed: int | None
-
-    @property
-    def tokens(self) -> Tokens:
-        """What it has used; see `tokens_of`."""
-        return tokens_of(self)
 
 
 class Held(NamedTuple):
@@ -391,26 +380,6 @@ class OpenItem(NamedTuple):
     lost: int
     abrupt: int
     aside: bool
-
-    @property
-    def spent(self) -> int:
-        """How many ends of claims have cost it something."""
-        return spent_on(self)
-
-
-def tokens_of(row: Agent | ClaimRow) -> Tokens:
-    """Return what was used: input, output, read from the cache, written to it; None: not known."""
-    return (
-        row.input_tokens,
-        row.output_tokens,
-        row.cache_read_tokens,
-        row.cache_write_tokens,
-    )
-
-
-def spent_on(row: OpenItem | KnownItem | Result) -> int:
-    """Return how many ends of claims have cost an item something."""
-    return row.attempts + row.deaths + row.releases + row.lost + row.abrupt
 
 
 def columns(kind: type[NamedTuple], table: str, **others: str) -> str:

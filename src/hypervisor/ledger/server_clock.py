@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from hypervisor.ledger.dialect import OFFSET, WALL
 from hypervisor.system import machine
 from hypervisor.system.records import NamedTuple
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hypervisor.system.state import State
 
 _FILE = "server-clock"
-_OFFSET = "(select value from counter where name = 'clock')"
-_WALL = "(extract(epoch from {}()) * 1000000)::bigint"
 # Microseconds that no two looks agree upon to, and the share that two clocks drift apart by.
 _LEAST = 5_000_000
 _DRIFT = 1000
@@ -35,16 +34,11 @@ class Look(NamedTuple):
     offset: int
 
 
-def told() -> str:
-    """Return the SQL of the clock of leases in microseconds, one and the same in a statement."""
-    return f"({_WALL.format('statement_timestamp')} + {_OFFSET})"
-
-
 def look(connection: Connection) -> Look:
     """Look at the server's clock."""
     begun = _since_boot()
     server, offset = connection.execute(
-        f"select {_WALL.format('clock_timestamp')}, {_OFFSET}"
+        f"select {WALL.format('clock_timestamp')}, {OFFSET}"
     ).fetchone()
     ended = _since_boot()
     return Look(server, (begun + ended) // 2, time.time_ns() // 1000, ended - begun, offset)

@@ -52,9 +52,19 @@ class Cost(NamedTuple):
     billed: bool
 
 
+def tokens_of(row: Agent | ClaimRow) -> tuple[int | None, ...]:
+    """Return what was used: input, output, read from the cache, written to it; None: not known."""
+    return (
+        row.input_tokens,
+        row.output_tokens,
+        row.cache_read_tokens,
+        row.cache_write_tokens,
+    )
+
+
 def by_kind(row: Agent | ClaimRow) -> dict[str, int | None] | None:
     """Return the tokens of an agent or a claim by their kinds, None where they are not known."""
-    return None if row.input_tokens is None else dict(zip(KINDS, row.tokens, strict=True))
+    return None if row.input_tokens is None else dict(zip(KINDS, tokens_of(row), strict=True))
 
 
 def told(tokens: Mapping[str, int | None]) -> str:

@@ -46,6 +46,8 @@ _ASK_NOBODY = {
     "GIT_SEQUENCE_EDITOR": "true",
     "GIT_MERGE_AUTOEDIT": "no",
     "GCM_INTERACTIVE": "never",
+    # A commit is what its id says, whatever somebody has put in its place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
 }
 _SWITCHED_OFF = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")

@@ -13,16 +13,17 @@ from hypervisor.system import clients
 FOLDERS = (
     *clients.FOLDERS, ".agents", ".clinerules", ".continue", ".cursor", ".devcontainer", ".git",
     ".githooks", ".github/instructions", ".husky", ".hypervisor", ".idea/runConfigurations",
-    ".kilocode", ".roo", ".windsurf",
+    ".junie", ".kilocode", ".mise", ".opencode", ".qwen", ".roo", ".windsurf",
 )  # fmt: skip
 FILES = (
     *clients.FILES, "AGENTS.md", "AGENTS.override.md", "hypervisor.toml", "lefthook.yml",
-    "mise.toml", ".aider.conf.yml", ".cursorrules", ".devcontainer.json", ".dir-locals.el",
-    ".envrc", ".exrc", ".gitattributes", ".github/copilot-instructions.md", ".gitmodules",
-    ".goosehints", ".lefthook.yml", ".mcp.json", ".mise.toml", ".npmrc", ".nvim.lua", ".nvimrc",
-    ".pnpmfile.cjs", ".pre-commit-config.yaml", ".roorules", ".vimrc", ".vscode/launch.json",
-    ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json", ".windsurfrules", ".yarnrc",
-    ".yarnrc.yml", ".zed/settings.json", ".zed/tasks.json",
+    "mise.local.toml", "mise.toml", "opencode.json", "opencode.jsonc", ".aider.conf.yml",
+    ".cursorrules", ".devcontainer.json", ".dir-locals-2.el", ".dir-locals.el", ".envrc", ".exrc",
+    ".gitattributes", ".github/copilot-instructions.md", ".gitmodules", ".goosehints",
+    ".lefthook.yml", ".mcp.json", ".mise.local.toml", ".mise.toml", ".npmrc", ".nvim.lua",
+    ".nvimrc", ".pnpmfile.cjs", ".pre-commit-config.yaml", ".roorules", ".vimrc",
+    ".vscode/launch.json", ".vscode/mcp.json", ".vscode/settings.json", ".vscode/tasks.json",
+    ".windsurfrules", ".yarnrc", ".yarnrc.yml", ".zed/settings.json", ".zed/tasks.json",
 )  # fmt: skip
 # Each of these checkouts is looked at for itself.
 TREES = clients.TREES

@@ -9,6 +9,8 @@ goes through here still carries the text itself.
 
 from __future__ import annotations
 
+from hypervisor.system.late import late
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,8 +32,14 @@ class _Escapes(dict[int, str]):
             or code in (0x200B, 0xFEFF)
             or 0x2061 <= code <= 0x2064
             or 0x206A <= code <= 0x206F
+            or 0xFFF9 <= code <= 0xFFFB
+            # Letters that only models can read, but for those of a flag.
+            or 0xE0000 <= code <= 0xE007F
         )
-        shown = f"\\u{code:04x}" if acts else chr(code)
+        shown = chr(code)
+        if acts:
+            units = shown.encode("utf-16-be", "surrogatepass").hex()
+            shown = "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
         self[code] = shown
         return shown
 
@@ -44,16 +52,27 @@ _PLAIN = frozenset("%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmn
 _escapes_in_blocks = _Escapes({0x09: "\t", 0x0A: "\n"})
 
 
+_FLAG = late("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)")
+
+
+def _translated(text: str, escapes: dict[int, str]) -> str:
+    if "\U0001f3f4" not in text:
+        return text.translate(escapes)
+    parts = _FLAG.split(text)
+    parts[::2] = [part.translate(escapes) for part in parts[::2]]
+    return "".join(parts)
+
+
 def escaped(value: object) -> str:
     """Return `value` as one line in which nothing acts on whatever shows it."""
     text = str(value)
-    return text if text.isprintable() else text.translate(_escapes)
+    return text if text.isprintable() else _translated(text, _escapes)
 
 
 def one_line(value: object, limit: int = 200) -> str:
     """Return `value` escaped, as one line of at most `limit` characters."""
     text = str(value)
-    shown = text if text.isprintable() else text[: limit + 1].translate(_escapes)
+    shown = text if text.isprintable() else _translated(text[: limit + 1], _escapes)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
@@ -108,7 +127,7 @@ def bounded(text: str) -> str:
 def lines_kept(value: object) -> str:
     """Return `value` escaped except for its newlines and tabs."""
     text = str(value)
-    return text if text.isprintable() else text.translate(_escapes_in_blocks)
+    return text if text.isprintable() else _translated(text, _escapes_in_blocks)
 
 
 def indented(value: object, by: str = "  ") -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from hypervisor.system.records import Record
 from hypervisor.tasks import task_files
+from hypervisor.tasks.task import Family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Set
 
     from hypervisor.config.settings import FamilyTable, Settings
-    from hypervisor.tasks.task_files import TaskFiles
 
 # What task_of asks for -> the key that holds it, where a family does not say otherwise.
 _FIELDS = {
@@ -28,27 +27,6 @@ _FIELDS = {
     "due": "due",
     "files": "files",
 }
-
-
-class Family(Record):
-    """One way of writing task files.
-
-    `fields` maps a field of Task to its key; every field is there. `words` maps a class of status
-    to the word that this family writes for it; a class without one is never written. `detect` are
-    keys that tell the family. `lists` are the fields that are written as a list where the key is
-    new. `states` maps words, folded, to classes where they mean something else than elsewhere. With
-    `told`, they are all the words that there are, and `words` those that are written. `kind` is the
-    format, where the files are of one.
-    """
-
-    name: str
-    fields: Mapping[str, str]
-    words: Mapping[str, str]
-    detect: tuple[str, ...]
-    lists: frozenset[str] = frozenset({"depends_on", "tags", "files"})
-    states: Mapping[str, str] = {}
-    told: bool = False
-    kind: TaskFiles | None = None
 
 
 AOPS = Family(
@@ -106,9 +84,7 @@ def family_of(keys: Set[str], settings: Settings, path: str, format: str | None 
         return found
     backlog = sum(key in keys for key in BACKLOG.detect)
     if backlog and backlog > sum(key in keys for key in AOPS.detect):
-        from hypervisor.tasks.formats.backlog import with_statuses
-
-        return with_statuses(path)
+        return task_files.get(BACKLOG.name).outside(path)
     return AOPS
 
 

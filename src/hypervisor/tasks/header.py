@@ -16,9 +16,9 @@ from frontmatter.default_handlers import YAMLHandler
 from yaml.constructor import SafeConstructor
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from hypervisor.tasks.delimiters import after_delimiter, find_delimiter
 from hypervisor.tasks.entries import Entries, Entry
 from hypervisor.tasks.header_faults import HeaderError, explained, place
-from hypervisor.tasks.read import after_delimiter, find_delimiter
 
 try:
     from yaml import CSafeLoader as Base

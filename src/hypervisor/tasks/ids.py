@@ -15,8 +15,9 @@ from typing import NamedTuple
 from hypervisor.config.settings import Settings
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file, read_start
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import LARGEST, parse
-from hypervisor.tasks.task import Task, task_of
+from hypervisor.tasks.task import Task
 from hypervisor.tasks.walk import Walk, is_markdown
 
 _HEADER = 8192

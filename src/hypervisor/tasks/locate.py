@@ -32,7 +32,7 @@ def locate(root: str, settings: Settings, item_id: str, path: str) -> str | None
 def is_elsewhere(root: str, settings: Settings, item_id: str, path: str) -> bool:
     """True unless the task with this id, or what can't be read, stands at `path` from the root."""
     from hypervisor.tasks import read
-    from hypervisor.tasks.task import task_of
+    from hypervisor.tasks.front_matter import task_of
 
     try:
         task = task_of(read.read(os.path.join(root, path)), settings)

@@ -118,9 +118,32 @@ def _without_comments(text: str) -> str:
 def open_boxes(path: str) -> list[str]:
     """Return the texts of the open boxes that count: those under Acceptance…, else all."""
     try:
-        body = without_own_section(read.read(path).body)
+        return _open_boxes(read.read(path).body)
     except (OSError, BrokenFile):
         return []
+
+
+def unticked(before: bytes, path: str) -> list[str]:
+    """Return the texts of the open boxes that counted in a task, when it held `before`, and are
+    not ticked in its file at `path`, with more words behind them or without."""
+    try:
+        left = _open_boxes(read.parse(before, path).body)
+    except BrokenFile:
+        return []
+    try:
+        now = without_own_section(read.read(path).body) if left else ""
+    except (OSError, BrokenFile):
+        return left
+    for box in boxes(now):
+        text = " ".join(box.text.split())
+        done = (one for one in left if box.checked and text.startswith(" ".join(one.split())))
+        if (found := max(done, key=len, default=None)) is not None:
+            left.remove(found)
+    return left
+
+
+def _open_boxes(body: str) -> list[str]:
+    body = without_own_section(body)
     if "[ ]" not in body and "[\t]" not in body:
         return []
     heads = headings(body)

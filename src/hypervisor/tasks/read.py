@@ -9,6 +9,7 @@ from hypervisor.system.reading import MIB, NotReadable, read_file
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
 from hypervisor.tasks import plain
+from hypervisor.tasks.delimiters import after_delimiter, find_delimiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -266,26 +267,6 @@ def _with_yaml(document: Document) -> Header:
         raise BrokenFile(document.path, line, what, fix) from None
     assert handler.header is not None, "both delimiter lines were found"
     return handler.header
-
-
-def after_delimiter(text: str, at: int) -> int:
-    """Return where the line behind the delimiter line at `at` starts, -1 if there is none."""
-    if not text.startswith("---", at):
-        return -1
-    end = text.find("\n", at)
-    rest = text[at + 3 : end if end >= 0 else len(text)]
-    if rest.removesuffix("\r").strip(" \t"):
-        return -1
-    return end + 1 if end >= 0 else len(text)
-
-
-def find_delimiter(text: str, at: int) -> int:
-    """Return where the first delimiter line is from the line at `at` on, -1 if there is none."""
-    while after_delimiter(text, at) < 0:
-        at = text.find("\n---", at) + 1
-        if not at:
-            return -1
-    return at
 
 
 def _same_header(one: Document, other: Document) -> bool:

@@ -14,8 +14,8 @@ from hypervisor.system.errors import FileChanged
 from hypervisor.system.late import late
 from hypervisor.tasks import edit, locate, read, undo, words, write
 from hypervisor.tasks.assign import assign, names_nobody_readable
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.header_edit import EditRefused
-from hypervisor.tasks.task import task_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _TRIES = 20
 # What would make the file unreadable as text, or change how the text around it is shown.
 _UNREADABLE = late(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ud800-\udfff\ufeff\ufffe\uffff]"
+    "\ud800-\udfff\ufeff\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
 

@@ -14,11 +14,7 @@ from hypervisor.system.reading import MIB, NotReadable, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.config.settings import Settings
-    from hypervisor.tasks.edit import Edit
-    from hypervisor.tasks.family import Family
-    from hypervisor.tasks.read import Document
-    from hypervisor.tasks.task import Task
+    from hypervisor.tasks.task import Family, TaskFiles
 
 # Name: module, and what stands in a folder at or above that of the tasks, one of which tells.
 TASK_FILES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -36,47 +32,6 @@ _DEEPEST = 8
 _TODO = late(r"(?i)\d{3,}-(?:pending|ready|complete)-p\d-.*\.md")
 # By the folder of the tasks.
 _known: dict[str, Family | None] = {}
-
-
-class TaskFiles:
-    """One format. `name` and `about` are as in `Format`. Where it never `writes`, an end is not
-    written into the file: a tool owns that. With `always`, what
-    `is_task` says is one needs no status."""
-
-    name = ""
-    about = ""
-    writes = True
-    always = False
-
-    def family(self, above: str, folder: str) -> Family | None:
-        """Return the keys and words of the task files in `folder`, if they are of this format, by
-        what stands in `above`: that folder, or one that it is in."""
-        raise NotImplementedError
-
-    def usual(self) -> Family:
-        """Return the keys and words where nothing but the name of the format is known."""
-        raise NotImplementedError
-
-    def is_task(self, document: Document, family: Family) -> bool:
-        """True if a file with front matter that lies there can be a task."""
-        return True
-
-    def amended(self, task: Task, document: Document, settings: Settings) -> Task:
-        """Return a task with what the keys and words alone don't tell."""
-        return task
-
-    def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """Return what else is written with the word for `state`, at the Unix time `at`, since the
-        format's tool reads it."""
-        return []
-
-    def new_name(self, name: str, state: str) -> str:
-        """Return the name that the file called `name` has once its task has ended with `state`."""
-        return name
-
-    def closing(self, task_id: str) -> list[str] | None:
-        """Return the command by which the tool that owns the file closes its task."""
-        return None
 
 
 def get(name: str) -> TaskFiles:

@@ -21,7 +21,7 @@ from hypervisor.system.text import shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hypervisor.tasks.formats import Item
+    from hypervisor.tasks.item import Item
 
 
 class SourceError(UsageError):

@@ -13,8 +13,9 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks import edit
 from hypervisor.tasks.assign import assign, names_nobody_readable
 from hypervisor.tasks.dependencies import link_target
+from hypervisor.tasks.front_matter import is_closed_by_reason
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task, is_closed_by_reason
+from hypervisor.tasks.task import Task
 from hypervisor.tasks.words import word_for
 from hypervisor.triage import assignee, complexity, words
 from hypervisor.triage.words import Words

@@ -20,8 +20,8 @@ from hypervisor.ledger import Claim, Ledger
 from hypervisor.system.errors import FileChanged, HypervisorError, OtherItem
 from hypervisor.system.state import State
 from hypervisor.tasks import edit, read, write
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.locate import expect
-from hypervisor.tasks.task import task_of
 from hypervisor.tasks.temporary import recovered
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.tasks.undo_packs import Packs

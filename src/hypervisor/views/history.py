@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
-from hypervisor.ledger.findings import ClaimRow, Event, Happened, KnownItem
+from hypervisor.ledger.findings import ClaimRow, Event, Happened, KnownItem, spent_on
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
@@ -19,11 +19,13 @@ from hypervisor.system import keys
 from hypervisor.system.errors import UsageError
 from hypervisor.system.spans import span
 from hypervisor.system.state import shown
-from hypervisor.system.text import count, either, one_line, prose, shell
+from hypervisor.system.text import count, either, listed, one_line, prose, shell
 from hypervisor.views import shapes
 from hypervisor.worker.presence import lock_on, lock_view
 
 _AWAITED = 5
+# So many ids are compared with one that nobody knows.
+_LOOKED_AT = 10_000
 
 
 def item(ledger: Ledger, word: str) -> shapes.Item:
@@ -37,8 +39,13 @@ def item(ledger: Ledger, word: str) -> shapes.Item:
     if not rows:
         item_id = ledger.queries.id_of(word) or word
         rows = ledger.queries.items_called(item_id)
-    if not rows:
-        raise UsageError(f"no item '{one_line(word, 60)}' in any queue", "hypervisor status")
+        if not rows:
+            raise UsageError(f"no item '{one_line(word, 60)}' in any queue", _meant(ledger, word))
+        others = [one for one in ledger.queries.ids_at(word) if one != item_id]
+        if others:
+            known = listed([*others, item_id], _AWAITED, 60)
+            name = f"hypervisor show {shell(others[0])}"
+            raise UsageError(f"{one_line(word, 200)} has more than one item: {known}", name)
     return {
         "id": item_id,
         "queues": [_in_queue(ledger, row) for row in rows],
@@ -50,6 +57,16 @@ def item(ledger: Ledger, word: str) -> shapes.Item:
         "file": file_at(ledger.root, next((r.path for r in reversed(rows) if r.path), None)),
         "why": _why(ledger, rows[-1]),
     }
+
+
+def _meant(ledger: Ledger, word: str) -> str:
+    """Return the command that shows what may be meant by an id that is none: one that ends with it
+    in its file, or is much like it."""
+    from difflib import get_close_matches
+
+    known = ledger.queries.ids_like("", None, _LOOKED_AT)
+    near = [one for one in known if one.endswith(f"#{word}")] or get_close_matches(word, known, 1)
+    return f"hypervisor show {shell(near[0])}" if near else "hypervisor status"
 
 
 def _why(ledger: Ledger, row: KnownItem) -> str | None:
@@ -102,7 +119,8 @@ def _not_handed_out(ledger: Ledger, row: KnownItem) -> str:
     place = ""
     if row.id in ready:
         number = ready.index(row.id)
-        place = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
+        before = f", {count(number, 'item')} {either(number, 'comes', 'come')} before it"
+        place = before if number else " and comes next"
     earlier = f"it was tried before: “{prose(row.cause, 200)}”; " if row.cause else ""
     return f"{earlier}it is ready{place}"
 
@@ -113,7 +131,9 @@ def _in_queue(ledger: Ledger, row: KnownItem) -> shapes.InQueue:
         "generation": row.generation,
         "queue_state": row.queue_state,
         "state": row.state,
-        "standing": outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause).word,
+        "standing": outcomes.standing(
+            row.state, row.first_claimed_at, spent_on(row), row.cause
+        ).word,
         "cause": row.cause,
         "path": row.path,
         "title": row.title,

@@ -171,7 +171,7 @@ def line(ledger: Ledger, queue: Queue, state: str) -> str:
     counts = ledger.queues.counts(queue.no)
     aside = len(ledger.narrowing.aside(queue.no))
     left = counts["ready"] + counts["claimed"] + counts["waiting"] - aside
-    again = outcomes.by_state(ledger.queries.tried_before(queue.no))
+    again = ledger.queries.again(queue.no)
     proof = proofs.told(ledger.queries.proofs(queue.no)) if state != "working" else None
     told = outcomes.counted(counts, again, aside, proof)
     stands = _stands(ledger, queue, state, left, counts["ready"])

@@ -25,10 +25,11 @@ from hypervisor.views.summary import teller
 _TASK = dict.fromkeys(("id", "path", "title"))
 _OURS = (
     "status", "proof", "reason", "item", "attempt", "model", "tokens", "usd", "started", "ended",
+    "report",
 )  # fmt: skip
 HEADS = tuple(f"hv.{name}" for name in _OURS)
-# What a spreadsheet takes for a formula, but for numbers.
-_ACTS = frozenset("=+-@\t\r")
+# What a spreadsheet takes for a formula, but for numbers; some take the wide forms too.
+_ACTS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _AT_ONCE = 100
 _DONE: Mapping[str, object] = {"status": OUTCOME["done"].counts_as}
@@ -74,6 +75,7 @@ class Results:
                     # Its generation was deleted just now.
                     continue
                 tokens, usd = used.get(item.no, (None, None))
+                report = loads(item.report) if item.report else {}
                 ours = (
                     how["status"],
                     item.proof,
@@ -85,9 +87,9 @@ class Results:
                     None if usd is None else round(usd, 6),
                     _moment(item.claimed_at),
                     _moment(item.ended_at),
+                    report.get("summary") if how is _DONE else None,
                 )
-                checks = loads(item.report)["checks"] if item.report and item.proof else {}
-                told.append((item, checks, ours))
+                told.append((item, report.get("checks", {}) if item.proof else {}, ours))
             yield told
 
     def jsonl(self) -> Iterator[str]:

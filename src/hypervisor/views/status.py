@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 
 from hypervisor.ledger import budget, outcomes, proofs, schema
+from hypervisor.ledger.findings import spent_on
 from hypervisor.ledger.outcomes import ODD
+from hypervisor.ledger.usage import tokens_of
 from hypervisor.system import hook_errors
 from hypervisor.system.clients import HOST
 from hypervisor.system.notes import VARIABLE, home
@@ -62,7 +64,7 @@ def standing(ledger: Ledger, queue: Queue) -> Status:
         "total": sum(counts.values()),
         "counts": counts,
         "proof": ledger.queries.proofs(queue.no),
-        "to_be_tried_again": outcomes.by_state(ledger.queries.tried_before(queue.no)),
+        "to_be_tried_again": ledger.queries.again(queue.no),
         "set_aside": {"items": aside, "where": ledger.narrowing.condition(queue.no)}
         if aside
         else None,
@@ -88,7 +90,7 @@ def left(ledger: Ledger, queue: Queue) -> list[Left]:
     found: list[Left] = []
     for row in ledger.items.open_rows(queue.name):
         state = "set aside" if row.aside and row.state == "waiting" else row.state
-        standing = outcomes.standing(row.state, row.first_claimed_at, row.spent, row.cause)
+        standing = outcomes.standing(row.state, row.first_claimed_at, spent_on(row), row.cause)
         found.append(
             {
                 "id": row.id,
@@ -228,7 +230,7 @@ def _workers(ledger: Ledger, queue: int) -> list[Worker]:
 def _worker(name: str, session: str | None, agent: Agent | None, now: float) -> Worker:
     used = None
     if agent is not None and agent.input_tokens is not None:
-        used = sum(count or 0 for count in agent.tokens)
+        used = sum(count or 0 for count in tokens_of(agent))
     seen = None if agent is None else agent.seen_at
     return {
         "worker": name,

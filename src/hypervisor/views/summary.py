@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from hypervisor.ledger import OPEN_STATES, Ledger, outcomes, usage
-from hypervisor.ledger.findings import Result
+from hypervisor.ledger.findings import Result, spent_on
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, REPORTED, STANDINGS, UNTRIED, Standing
-from hypervisor.ledger.rows import Agent, spent_on
+from hypervisor.ledger.rows import Agent
 from hypervisor.ledger.usage import KINDS
 from hypervisor.tasks.report import beside
 from hypervisor.views.shapes import Head, Model, Notices, Rest, Summary, Tokens, Told

@@ -30,7 +30,9 @@ def named(root: str, cwd: str, paths: Sequence[str]) -> list[str]:
         inside = os.path.relpath(os.path.join(os.path.realpath(cwd), path), os.path.realpath(root))
         try:
             known = (
-                inside != "." and not inside.startswith("../") and _listed(root, "HEAD", [inside])
+                inside != "."
+                and not inside.startswith("../")
+                and _listed(Git(root), "HEAD", [inside])
             )
         except HypervisorError:
             known = False
@@ -74,11 +76,29 @@ def _fill(folder: str, commit: str, paths: Sequence[str], copy: str) -> None:
     for path in now:
         if not _below(path, paths):
             _copy(os.path.join(folder, path), _room(copy, path))
-    for path, mode, blob in _listed(folder, commit, paths):
+    _take(git, folder, commit, paths, copy)
+    for path in _names(git, "--others", "--ignored", "--directory"):
+        target = _room(copy, path)
+        if target is not None and not _below(path, [*paths, STATE]):
+            os.symlink(os.path.join(folder, path), target)
+
+
+def _take(git: Git, folder: str, commit: str, paths: Sequence[str], copy: str) -> None:
+    """Have the files at `paths`, all without any, stand in `copy` as `commit` of the repository at
+    `folder` has them; those of its submodules at the commits that it names, too."""
+    for path, mode, blob in _listed(git, commit, paths):
         target = _room(copy, path, clear=True)
         assert target is not None
         if mode == _REPOSITORY:
-            os.symlink(os.path.join(folder, path), target)
+            inner = os.path.join(folder, path)
+            if not os.path.lexists(os.path.join(inner, ".git")):
+                raise HypervisorError(
+                    f"the check takes {one_line(path, 200)} from the commit at which the item "
+                    "began, and this submodule is not filled in",
+                    "fill it in, then run done again",
+                )
+            os.mkdir(target)
+            _take(Git(inner, root=git.folder), inner, blob, (), target)
         elif mode == _LINK:
             os.symlink(git("cat-file", "blob", blob), target)
         else:
@@ -86,10 +106,6 @@ def _fill(folder: str, commit: str, paths: Sequence[str], copy: str) -> None:
             with open(target, "wb") as out:
                 out.write(os.fsencode(git("cat-file", "--filters", f"{commit}:./{path}")))
             os.chmod(target, 0o755 if mode == _EXECUTABLE else 0o644)
-    for path in _names(git, "--others", "--ignored", "--directory"):
-        target = _room(copy, path)
-        if target is not None and not _below(path, [*paths, STATE]):
-            os.symlink(os.path.join(folder, path), target)
 
 
 def _names(git: Git, *which: str) -> list[str]:
@@ -121,9 +137,10 @@ def _room(copy: str, path: str, *, clear: bool = False) -> str | None:
     return target
 
 
-def _listed(folder: str, commit: str, paths: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return path (from `folder`), mode and object of the files that `commit` has at `paths`."""
-    told = Git(folder)("--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", *paths)
+def _listed(git: Git, commit: str, paths: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return path (from the folder of `git`), mode and object of the files that `commit` has at
+    `paths`."""
+    told = git("--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", *paths)
     found = []
     for row in told.split("\0")[:-1]:
         about, _, path = row.partition("\t")

@@ -39,19 +39,23 @@ _SHOWN_BOXES = 5
 _SHOWN_STRAYS = 20
 
 
-def boxes_ticked(file: str, path: str, *, force: bool) -> list[str]:
-    """Return the open boxes that count in the task at `file`, `path` for people.
+def boxes_ticked(file: str, path: str, *, force: bool, before: bytes | None = None) -> list[str]:
+    """Return the open boxes that count in the task at `file`, `path` for people, and those that
+    were in it `before` and are not ticked now: gone, in other words, or where they don't count.
 
     Raises Refused for any, unless `force`.
     """
-    from hypervisor.tasks.markdown import open_boxes
+    from hypervisor.tasks.markdown import open_boxes, unticked
 
     boxes = open_boxes(file)
+    gone = [] if before is None else [box for box in unticked(before, file) if box not in boxes]
+    boxes += gone
     if boxes and not force:
         shown = listed(boxes, _SHOWN_BOXES, 80, "; ")
+        how = ", in the words of the task as you got it," if gone else ""
         raise Refused(
             f"not ticked in {one_line(path)}: {shown}",
-            "tick what is done and run done again, add --force, or block the item",
+            f"tick what is done{how} and run done again, add --force, or block the item",
             by="boxes",
         )
     return boxes
@@ -120,7 +124,8 @@ def _in_scope(ledger: Ledger, row: Holding, changed: list[str] | None) -> None:
     if changed is not None:
         strays = scope.unnamed(ledger.root, changed, [row])
     else:
-        others = ledger.queries.held_since(row.claimed_at)
+        beside = ledger.queries.held_since(row.claimed_at)
+        others = [item for item in beside if item.no != row.no]
         strays = scope.strays(ledger.state, row.token, row, others)
     if strays:
         raise Refused(

@@ -10,7 +10,7 @@ from hypervisor.ledger.check import checks_of
 from hypervisor.system.errors import HypervisorError, NotOwner, SetupError
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import bounded, one_line
-from hypervisor.worker import off_limits, outbox
+from hypervisor.worker import handed, off_limits, outbox
 from hypervisor.worker.handout import give_back, note_renewed, own_claim, share_left, take, terms
 from hypervisor.worker.presence import Presence, place_of
 from hypervisor.worker.setup import stop_pool
@@ -129,7 +129,7 @@ def _done(
             raise
     row, path = _at_its_place(ledger, row)
     if path is not None:
-        report = _ticked(os.path.join(ledger.root, path), row, report, force)
+        report = _ticked(ledger, os.path.join(ledger.root, path), row, report, force)
     commit = ledger.sessions.commit_of(token)
     if commit and "commit" not in report:
         report = report | {"commit": commit}
@@ -196,6 +196,7 @@ def _accept(
             from hypervisor.worker import scope
 
             scope.end(ledger.state, token)
+        handed.forget(ledger.state, token)
         if row is not None and row.commits and ended.state != "ready":
             from hypervisor.system import uncommitted
 
@@ -280,7 +281,7 @@ def _done_on_branch(
     tree = claim_tree.tree_of(ledger, row, row.path)
     assert tree is not None
     path = claim_tree.file_in(tree, ledger.root, row.path or "")
-    report, changed = claim_tree.save(tree, row, _ticked(path, row, report, force))
+    report, changed = claim_tree.save(tree, row, _ticked(ledger, path, row, report, force))
     report = _checked(ledger, row, report, tree.work, Folder.at(tree.private), agent, changed)
     if "commit" in report:
         saving.push(tree, str(report["commit"]))
@@ -295,13 +296,16 @@ def _done_on_branch(
     return ended
 
 
-def _ticked(file: str, row: Holding, report: dict[str, object], force: bool) -> dict[str, object]:
+def _ticked(
+    ledger: Ledger, file: str, row: Holding, report: dict[str, object], force: bool
+) -> dict[str, object]:
     """Return the report, with the boxes that were forced. Raises Refused if one is open."""
     if not outbox.is_task(row.path, row.fingerprint):
         return report
     from hypervisor.worker.checks import boxes_ticked
 
-    boxes = boxes_ticked(file, row.path, force=force)
+    before = handed.read(ledger.state, row.token)
+    boxes = boxes_ticked(file, row.path, force=force, before=before)
     return report | {"forced": [one_line(box) for box in boxes[:_KEPT_BOXES]]} if boxes else report
 
 

@@ -19,7 +19,7 @@ from hypervisor.system.errors import (
 from hypervisor.system.keys import key
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
-from hypervisor.worker import off_limits, outbox
+from hypervisor.worker import handed, off_limits, outbox
 from hypervisor.worker.presence import Presence, changed_task
 
 TYPE_CHECKING = False
@@ -196,6 +196,7 @@ def take(
             from hypervisor.worker.branches import claim_tree
 
             claim_tree.clear_merged(ledger)
+        handed.note(ledger, taken)
         if taken and not off_limits.begin(ledger, taken):
             give_back(ledger, [claim.token for claim in taken])
             return []

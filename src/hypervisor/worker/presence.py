@@ -98,8 +98,8 @@ def changed_task(
         return False
     from hypervisor.config.settings import load
     from hypervisor.tasks import read
+    from hypervisor.tasks.front_matter import task_of
     from hypervisor.tasks.locate import expect
-    from hypervisor.tasks.task import task_of
 
     document = read.read(file)
     task = task_of(document, load(root), format)

@@ -72,7 +72,7 @@ def complete(root: str, queue: str, row: Item) -> str | None:
         return _ticked(path, queue, row, row.format)
     from hypervisor.config.settings import load
     from hypervisor.tasks import read
-    from hypervisor.tasks.task import task_of
+    from hypervisor.tasks.front_matter import task_of
 
     try:
         task = task_of(read.read(path), load(root), row.format)
@@ -123,8 +123,8 @@ def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
     """Have a task's file that says `state` say that it is ready, if that can be written."""
     from hypervisor.config.settings import load
     from hypervisor.tasks import edit, read, write
+    from hypervisor.tasks.front_matter import task_of
     from hypervisor.tasks.locate import expect, is_elsewhere, locate
-    from hypervisor.tasks.task import task_of
 
     settings = load(ledger.root)
     place = row.path or ""

@@ -28,6 +28,7 @@ from hypervisor.system.state import STATE, State
 from hypervisor.tasks import markdown
 from hypervisor.tasks.read import LARGEST
 from hypervisor.tasks.temporary import is_temporary
+from hypervisor.worker import handed
 
 NAMED = "named"
 _FOLDER = "scope"
@@ -74,16 +75,22 @@ def strays(state: State, token: str, own: Holding, others: Iterable[Named]) -> l
             "what was noted of the working tree at the claim can't be read",
             "release the item and take it again",
         ) from None
-    return unnamed(state.root, changed, (own, *others))
+    return unnamed(state.root, changed, (own, *others), handed.read(state, token))
 
 
-def unnamed(root: str, changed: Iterable[str], items: Iterable[Named | Holding]) -> list[str]:
-    """Return the paths of `changed` that none of `items` names; see `strays`."""
+def unnamed(
+    root: str,
+    changed: Iterable[str],
+    items: Iterable[Named | Holding],
+    before: bytes | None = None,
+) -> list[str]:
+    """Return the paths of `changed` that none of `items` names; see `strays`. The first of them is
+    the task that held what stood there `before`, if that is given."""
     left = sorted(changed)
     for item in items:
         if not left:
             break
-        text = _text(root, item)
+        text, before = _text(root, item, before), None
         left = [path for path in left if path != item.path and not names(text, path)]
     return left
 
@@ -102,11 +109,11 @@ def names(text: str, path: str) -> bool:
     return any(fnmatch.fnmatchcase(path, word.lstrip("./")) for word in _GLOB.findall(text))
 
 
-def _text(root: str, item: Named | Holding) -> str:
+def _text(root: str, item: Named | Holding, before: bytes | None) -> str:
     parts = [item.title or "", item.payload or "", item.files or "", item.instructions or ""]
     if item.path is not None:
         try:
-            raw = read_start(os.path.join(root, item.path), LARGEST)
+            raw = before or read_start(os.path.join(root, item.path), LARGEST)
             # A report of ours may tell of a file that was none of the task's business.
             parts.append(markdown.without_own_section(raw.decode("utf-8", "replace")))
         except (OSError, NotReadable):

@@ -27,7 +27,7 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
     Returns how many claims ended, and the ids of agents that ended with their sessions: what they
     have used is to be read.
     """
-    from hypervisor.worker import outbox
+    from hypervisor.worker import handed, outbox
 
     if getattr(ledger.store.engine, "is_copy", False):
         return 0, []
@@ -38,6 +38,7 @@ def settle(ledger: Ledger, *, limit: int | None = 200) -> tuple[int, list[str]]:
             count += freed
             agents += ended
     count += ledger.ends.expire()
+    handed.forget_ended(ledger)
     outbox.flush(ledger, limit)
     return count, agents
 

@@ -30,7 +30,14 @@ _PASSED_BY = frozenset((
     ".venv", "venv",
 ))  # fmt: skip
 # What git runs or is steered by; the rest of its folder changes at every turn.
-_OF_GIT = ("commondir", "config", "config.worktree", "info/attributes", "info/exclude")
+_OF_GIT = (
+    "commondir",
+    "config",
+    "config.worktree",
+    "info/attributes",
+    "info/exclude",
+    "info/grafts",
+)
 _NOTED = frozenset(("description", "gh-merge-base", "merge", "vscode-merge-base"))
 _LONGEST, _LARGEST = 1 << 16, 1 << 20
 # So many entries are looked at, the folders nearest to the root first; what lies below is not.

@@ -13,7 +13,7 @@ import os
 from hypervisor.ledger.outcomes import OUTCOME
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.files import fingerprint
-from hypervisor.worker import scope
+from hypervisor.worker import handed, scope
 from hypervisor.worker.commits import edits
 
 TYPE_CHECKING = False
@@ -52,7 +52,8 @@ def touched(ledger: Ledger, row: Holding, told: Iterable[str] = ()) -> tuple[lis
     named = [os.path.relpath(os.path.join(root, path), root) for path in told]
     named += [path for text in (row.named, row.files) for path in json.loads(text or "[]")]
     changed = _changed(root, row, named, since - _TICK) - seen
-    own_names = changed - of_others - set(scope.unnamed(root, changed, [_alone(row)]))
+    before = handed.read(ledger.state, row.token)
+    own_names = changed - of_others - set(scope.unnamed(root, changed, [_alone(row)], before))
     if own_names:
         others = [_alone(one) for one in ledger.queries.held_since(since) if one.no != row.no]
         own_names = set(scope.unnamed(root, own_names, others))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.checkout import top_of
-from hypervisor.system.digests import digest_of
+from hypervisor.system.digests import digest_of, sha256
 from hypervisor.system.git import Git
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import shell
@@ -33,12 +33,14 @@ class Stays(NamedTuple):
 class WhatStays:
     """What the workers of a queue, or of one item of it, are known to have left: `commits`, merges
     among them, the newest first; `files` that they told of, and of which we have edited none; and
-    task files of `ours` with `edits` of theirs in them, ticked boxes for instance."""
+    task files of `ours` with `edits` of theirs in them, ticked boxes for instance. Outside of git
+    (`in_git`) no command is known against any of it."""
 
     def __init__(
         self, ledger: Ledger, queue: str, item_id: str | None, ours: Collection[str]
     ) -> None:
-        self._git = Git(ledger.root) if top_of(ledger.root) is not None else None
+        self.in_git = top_of(ledger.root) is not None
+        self._git = Git(ledger.root) if self.in_git else None
         self._looks = _LOOKED_AT
         self.commits: list[Stays] = []
         self.files: list[Stays] = []
@@ -57,7 +59,9 @@ class WhatStays:
                 command = self._against(row.path)
                 file = os.path.join(ledger.root, row.path)
                 if command is not None and digest_of(file) not in (None, opened):
-                    self.edits.append(Stays(row.id, row.path, command))
+                    # The commit may not have the task, or not as it was: a person's words would go.
+                    kept = self._committed(row.path) == opened
+                    self.edits.append(Stays(row.id, row.path, command if kept else None))
 
     def _commit(self, ledger: Ledger, row: Result, commit: str) -> Stays:
         claim = ledger.queries.claim_of(row.token or "")
@@ -72,6 +76,12 @@ class WhatStays:
         if claim is not None and claim.branch and self._git.at_ref(f"refs/heads/{claim.branch}"):
             return Stays(row.id, commit, f"git branch -D {shell(claim.branch)}")
         return Stays(row.id, commit, None)
+
+    def _committed(self, path: str) -> str | None:
+        """Return the SHA-256 of a file as a checkout would write it; None for one git lacks."""
+        assert self._git is not None
+        code, told, _ = self._git.run("cat-file", "--filters", f"HEAD:./{path}")
+        return None if code else sha256(os.fsencode(told))
 
     def _against(self, path: str) -> str | None:
         """Return what takes back what is not committed of a file; None where nothing does."""

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypervisor.agents.transcripts import Usage, read
+from hypervisor.agents.transcripts import read
+from hypervisor.agents.usage import Usage
 
 HEAD = {"type": "session_meta", "payload": {"id": "s", "cli_version": "0.171.0"}}
 OVER = {"type": "event_msg", "payload": {"type": "task_complete", "error": None}}

@@ -11,7 +11,7 @@ import pytest
 from agents.doctor.conftest import PLUGINS, Machine
 from hypervisor import __version__
 from hypervisor.agents.doctor import State
-from hypervisor.agents.doctor.finding import Finding
+from hypervisor.agents.finding import Finding
 
 CLIENTS = ("claude", "gemini")
 

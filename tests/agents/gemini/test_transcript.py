@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hypervisor.agents.claude.failure import last_error
-from hypervisor.agents.transcripts import Usage, read
+from hypervisor.agents.transcripts import read
+from hypervisor.agents.usage import Usage
 
 HEAD = {"sessionId": "s", "projectHash": "p", "kind": "main"}
 

@@ -107,7 +107,7 @@ def test_a_detached_pool_works_the_queue_off_and_leaves_its_log(
     assert b"CLAUDECODE=" not in around and b"CLAUDE_CODE_SESSION_ID=" not in around
     told_by_status = json.loads(run_forked("status", "q", "--json").stdout)["detached"]
     assert told_by_status["alive"] and told_by_status["id"] == told.id
-    assert "works in the background" in run_forked("status", "q").stdout
+    assert "at work in the background" in run_forked("status", "q").stdout
     again = run_forked(*WORK, "--detach", "--", "true")
     assert again.returncode == 0 and f"{told.id} is already at work" in again.stdout
     beside = run_forked(*WORK, "--", "true")

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypervisor.agents.client import Headless
 from hypervisor.agents.clients import Client
-from hypervisor.agents.doctor.finding import Finding, note
-from hypervisor.agents.transcripts import Usage, add
+from hypervisor.agents.finding import Finding, note
+from hypervisor.agents.usage import Usage, add
 
 EVENTS = {"ToolEnded": "PostToolUse", "Asked": "UserPromptSubmit"}
 

@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 from hypervisor.config.settings import load
 from hypervisor.intake.preflight import Preflight, front_matter
 from hypervisor.system.errors import BrokenFile
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import parse, read
-from hypervisor.tasks.task import task_of
 
 Write = Callable[..., Path]
 Sort = Callable[..., Preflight]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypervisor.tasks import formats
-from hypervisor.tasks.formats import Item
+from hypervisor.tasks.item import Item
 
 
 def items(name: str, text: str, path: str = "/p/tasks.md") -> dict[str, Item]:

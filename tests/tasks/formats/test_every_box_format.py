@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.state import State
 from hypervisor.tasks import formats
-from hypervisor.tasks.formats import Item, mark
+from hypervisor.tasks.formats import mark
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.undo import UndoLog
 from repository import REPO
 

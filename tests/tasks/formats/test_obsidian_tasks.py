@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor.system.errors import BrokenFile
 from hypervisor.tasks import formats
-from hypervisor.tasks.formats import Item
+from hypervisor.tasks.item import Item
 
 TODAY = time.strftime("%Y-%m-%d")
 Vault = Path

@@ -6,7 +6,7 @@ import pytest
 
 from hypervisor.config.settings import load
 from hypervisor.tasks import formats
-from hypervisor.tasks.formats import Item
+from hypervisor.tasks.item import Item
 
 STATUS_CLASS = load("/").status_class
 
@@ -227,3 +227,17 @@ def test_a_link_of_beads_that_is_a_remark_is_none_under_either_name() -> None:
     links = [{"id": "bd-2", "dependency_type": "related"}, {"id": "bd-3"}]
     found = item({**BEADS, "dependencies": links}, "beads")
     assert found is not None and found.depends_on == ("bd-3",)
+
+
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        ({"id": "6f1e-4c22-9a70", "question": "Why?\nSay it.", "n": 12345678901}, "Why?"),
+        ({"lang": "de", "body": " Guten Tag ", "title": "", "n": "12"}, "de, Guten Tag"),
+        ({"text": "short", "notes": "much longer than that"}, "short"),
+        ({"a": 1, "b": None}, ""),
+        ({"body": "x" * 1000}, "x" * 200),
+    ],
+)
+def test_a_row_without_a_title_is_called_by_its_texts(row: dict[str, object], title: str) -> None:
+    assert told(row, "rows")[1] == title

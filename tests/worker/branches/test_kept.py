@@ -146,7 +146,12 @@ def on_a_branch_of_its_own(tree: Path) -> None:
     git(tree / "vendor", "checkout", "--quiet", "--detach", "HEAD~1")
 
 
-@pytest.mark.parametrize("change", [edited, added, committed, on_a_branch_of_its_own])
+def left_again(tree: Path) -> None:
+    committed(tree)
+    git(tree / "vendor", "checkout", "--quiet", "HEAD~1")
+
+
+@pytest.mark.parametrize("change", [edited, added, committed, on_a_branch_of_its_own, left_again])
 def test_what_only_a_submodule_holds_refuses_done_and_is_kept_as_a_repository(
     change: Callable[[Path], None], project: Path
 ) -> None:
@@ -164,7 +169,7 @@ def test_what_only_a_submodule_holds_refuses_done_and_is_kept_as_a_repository(
     assert place == f".hypervisor/kept/{claim.token}/vendor"
     inside = project / place
     git(inside, "fsck")
-    told = git(inside, "log", "--all", "-p") + git(inside, "diff", "HEAD")
+    told = git(inside, "log", "--all", "--reflog", "-p") + git(inside, "diff", "HEAD")
     assert "precious" in told + "".join(p.read_text() for p in inside.iterdir() if p.is_file())
     assert git(project, "rev-parse", f"{claim.branch}:vendor") == base
     assert git(project, "show", f"{claim.branch}:beside.txt") == "beside"
@@ -179,6 +184,7 @@ def test_a_submodule_whose_remote_has_its_new_commit_is_merged_and_can_be_cloned
     tree = Path(claim.worktree)
     git(tree, *FILE, "submodule", "--quiet", "update", "--init")
     committed(tree)
+    git(tree / "vendor", "commit", "--quiet", "--amend", "-m", "said better")
     git(tree / "vendor", "push", "--quiet", "origin", "HEAD:main")
     assert done(project, claim) == "done" and len(merge(project).merged) == 1
     git(project.parent, *FILE, "clone", "--quiet", "--recurse-submodules", str(project), "clone")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypervisor.agents import rights
+from hypervisor.agents import rights, verbs
 from hypervisor.agents.client import Place
 from hypervisor.system import protected
 
@@ -13,7 +13,7 @@ _READING = ("Read", "Glob", "Grep")
 def allowed(place: Place) -> list[str]:
     """Return the rules for what a worker needs: our verbs for workers, what its queue grants, the
     project's files."""
-    rules = rights.rules(rights.WORKER_VERBS)
+    rules = rights.rules(verbs.WORKER_VERBS)
     rules += [f"Bash({command}:*)" for command in place.commands]
     # Where git does not hold an item's file, it stands at the root, outside of the tree.
     reading = dict.fromkeys(("./**", f"/{place.root}/**"))

@@ -7,7 +7,7 @@ import os
 
 from hypervisor.agents.claude import upgrade
 from hypervisor.agents.doctor import client
-from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.agents.finding import Finding, editing, note, ok, wrong
 from hypervisor.agents.mcp import SERVER
 from hypervisor.system import libraries
 from hypervisor.system.processes import Late, ask

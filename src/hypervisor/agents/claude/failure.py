@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypervisor.agents.claude import files
 from hypervisor.agents.claude.transcript import texts_in
-from hypervisor.agents.transcripts import Failure
+from hypervisor.agents.usage import Failure
 from hypervisor.system.reading import NotReadable, at, json_rows, read_end
 
 # So much of a transcript's end is looked at.

@@ -15,7 +15,7 @@ told as "at least"; `ledger/usage.py` says when.
 from __future__ import annotations
 
 from hypervisor.agents import printed
-from hypervisor.agents.transcripts import Usage, add
+from hypervisor.agents.usage import Usage, add
 from hypervisor.system.reading import at, json_rows, objects
 
 TYPE_CHECKING = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypervisor.agents.codex import login, profile
 from hypervisor.agents.codex.client import INSTALL
 from hypervisor.agents.doctor import client
-from hypervisor.agents.doctor.finding import Finding, ok, wrong
+from hypervisor.agents.finding import Finding, ok, wrong
 
 ABOUT = "codex"
 CLIENT = client.Client(ABOUT, "codex", (0, 171, 0), (0, 171, 0), INSTALL)

@@ -14,7 +14,8 @@ from hypervisor.agents.codex import login, profile, rollout
 from hypervisor.agents.codex.client import INSTALL, check_words
 from hypervisor.agents.codex.events import CodexStream
 from hypervisor.agents.judge.verdict import SCHEMA
-from hypervisor.agents.transcripts import Usage, rows_of
+from hypervisor.agents.transcripts import rows_of
+from hypervisor.agents.usage import Usage
 from hypervisor.system.errors import HypervisorError
 from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.reading import at, objects

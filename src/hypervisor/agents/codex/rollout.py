@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypervisor.agents.transcripts import Usage, add
+from hypervisor.agents.usage import Usage, add
 from hypervisor.system.reading import at, json_rows
 
 TYPE_CHECKING = False

@@ -43,6 +43,38 @@ _CODE: dict[str, tuple[str, tuple[str, ...], str]] = {
     "luajit": ("e", (), "lj"),
     "julia": ("eE", ("--eval", "--print"), "LptJ"),
     "Rscript": ("e", (), ""),
+    **dict.fromkeys(("nu", "xonsh", "elvish"), ("c", ("--command", "--commands"), "")),
+    **dict.fromkeys(
+        (
+            "R",
+            "swift",
+            "ghc",
+            "scala",
+            "groovy",
+            "kotlin",
+            "elixir",
+            "clojure",
+            "clj",
+            "bb",
+            "racket",
+            "gnuplot",
+            "latexmk",
+            "tsx",
+            "ts-node",
+            "dc",
+            "bc",
+        ),
+        ("e", ("--eval", "--expression"), "lr"),
+    ),
+    **dict.fromkeys(("octave", "sbcl"), ("", ("--eval",), "")),
+    "matlab": ("", ("-batch", "-r"), ""),
+    "nix-shell": ("", ("--run", "--command"), "p"),
+    "npx": ("c", ("--call",), "p"),
+    "lldb": ("oO", ("--one-line", "--one-line-before-file"), ""),
+    "git": ("c", ("--config-env", "--exec-path"), "C"),
+    "tar": ("I", ("--use-compress-program", "--checkpoint-action", "--to-command"), "Cf"),
+    "rsync": ("e", ("--rsh", "--rsync-path"), ""),
+    "man": ("PH", ("--pager", "--html"), ""),
     "osascript": ("e", (), "l"),
     "guile": ("c", (), "Lle"),
     "emacs": ("", ("--eval", "--execute", "-eval"), "l"),
@@ -55,18 +87,25 @@ _CODE: dict[str, tuple[str, tuple[str, ...], str]] = {
 _ANYWHERE = frozenset(("su", "runuser", "script", "flock"))
 # The first word of these that is no option is code, unless `-e` or `-f` brings it.
 _FIRST = {"awk": "FvfEile", "gawk": "FvfEile", "mawk": "FvfWe", "nawk": "Fvf", "sed": "eflE"}
+_LONG = ("--expression", "--source")
 # What stands behind these is put together for a shell, or they expand it themselves.
-_ALL = frozenset(("eval", "ssh", "autossh", "mosh", "parallel", "powershell", "pwsh", "sqlite"))
+_ALL = frozenset(
+    ("eval", "ssh", "autossh", "mosh", "parallel", "powershell", "pwsh", "cmd", "sqlite")
+)
 # The same, but as an argument of another program these are plain words.
-_ALL_IF_FIRST = frozenset(("watch", "make", "gmake", "at", "batch", "tmux", "screen", "expect"))
-_STARTERS = frozenset(
+_ALL_IF_FIRST = frozenset(
+    ("watch", "make", "gmake", "at", "batch", "tmux", "screen", "expect", "hyperfine")
+)
+_STARTERS = frozenset(("find", "fd", "docker", "podman", "kubectl", "chroot", "flock", "nsenter"))
+# The first word behind these that is no option, number or variable is the program.
+_BEFORE = frozenset(
     (
         "sudo", "doas", "env", "timeout", "nice", "ionice", "nohup", "setsid", "stdbuf", "time",
-        "xargs", "find", "fd", "docker", "podman", "kubectl", "chroot", "busybox", "command",
-        "exec", "systemd-run", "flock", "taskset", "strace", "unshare", "nsenter", "caffeinate",
-        "unbuffer",
+        "xargs", "busybox", "command", "exec", "systemd-run", "taskset", "strace", "unshare",
+        "caffeinate", "unbuffer",
     )
 )  # fmt: skip
+_NO_PROGRAM = re.compile(r"-.*|[\w.]+=.*|(0x)?[\d.]+[smhd]?", re.DOTALL)
 # How each language names the first word behind its code.
 _BEHIND = {
     **dict.fromkeys(("python", "pypy", "jython"), "sys.argv[1]"),
@@ -85,11 +124,12 @@ def names(words: Iterable[str]) -> list[str]:
 def check(words: Sequence[str]) -> None:
     """Raise UsageError for a hole where its value would choose what runs: in the program's name, or
     in code that a shell or an interpreter is given."""
-    if names(words[:1]):
-        raise UsageError(
-            f"the program's name holds {{{names(words[:1])[0]}}}: items don't choose what runs",
-            "name a program, and give it the value as a word",
-        )
+    for at in _programs_at(words):
+        if named := names([words[at]]):
+            raise UsageError(
+                f"the program's name holds {{{named[0]}}}: items don't choose what runs",
+                "name a program, and give it the value as a word",
+            )
     for at, program in _code(words):
         bad = [name for name in names([words[at]]) if name not in _HARMLESS]
         if bad:
@@ -175,7 +215,7 @@ def _code(words: Sequence[str]) -> list[tuple[int, str]]:
     `xargs`, `find -exec`, `docker run` and whatever else starts programs need not be read.
     """
     found: dict[int, str] = {}
-    is_started = bool(_programs(words[0], is_first=True) & _STARTERS)
+    is_started = bool(_programs(words[0], is_first=True) & (_STARTERS | _BEFORE))
     for start, word in enumerate(words):
         for program in _programs(word, is_first=start == 0):
             if program in _ALL or (program in _ALL_IF_FIRST and (start == 0 or is_started)):
@@ -191,6 +231,21 @@ def _code(words: Sequence[str]) -> list[tuple[int, str]]:
             for at in places:
                 found.setdefault(at, program)
     return sorted(found.items())
+
+
+def _programs_at(words: Sequence[str]) -> list[int]:
+    """Return where the programs stand that are started one by the other: `nice timeout 9 x`; and
+    those that `find` is to start."""
+    found = [at for at, last in enumerate(words[:-1], 1) if last in ("-exec", "-execdir", "-ok")]
+    at = 0
+    while at < len(words):
+        found.append(at)
+        if os.path.basename(words[at]) not in _BEFORE:
+            break
+        at += 1
+        while at < len(words) and _NO_PROGRAM.fullmatch(words[at]):
+            at += 1
+    return found
 
 
 def _programs(word: str, *, is_first: bool) -> set[str]:
@@ -267,8 +322,8 @@ def _first(words: Sequence[str], start: int, taking: str) -> list[int]:
     code, is_brought, at = [], False, start + 1
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
         word = words[at]
-        is_alone = len(word) == 2 and word[1] in taking
-        if word[1] == "e" or word.startswith(("--expression", "--source")):
+        is_alone = word in _LONG or (len(word) == 2 and word[1] in taking)
+        if word[1] == "e" or word.startswith(_LONG):
             code += [at, at + 1] if is_alone else [at]
             is_brought = True
         elif word[1] == "f" or word.startswith("--file"):

@@ -4,6 +4,6 @@ No model is asked and nothing is changed. Every question to another program has 
 """
 
 from hypervisor.agents.doctor.examination import examine
-from hypervisor.agents.doctor.finding import Finding, State
+from hypervisor.agents.finding import Finding, State
 
 __all__ = ["Finding", "State", "examine"]

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 from hypervisor import __version__
 from hypervisor.agents.clients import CLIENTS, client
-from hypervisor.agents.doctor.finding import Finding
+from hypervisor.agents.finding import Finding
 from hypervisor.config.roots import SETTINGS
 from hypervisor.system import hook_errors
 from hypervisor.system.errors import HypervisorError, UsageError

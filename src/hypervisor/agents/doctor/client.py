@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hypervisor.agents.doctor.finding import Finding, note, ok, wrong
+from hypervisor.agents.finding import Finding, note, ok, wrong
 from hypervisor.agents.mcp import SERVER
 from hypervisor.system.processes import Late, Said, ask
 from hypervisor.system.spans import span

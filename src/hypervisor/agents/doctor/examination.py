@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hypervisor.agents.clients import CLIENTS, client
 from hypervisor.agents.doctor import here
-from hypervisor.agents.doctor.finding import Finding
+from hypervisor.agents.finding import Finding
 
 SECONDS = 20.0
 

@@ -9,7 +9,7 @@ import sys
 
 from hypervisor import __version__
 from hypervisor.agents.clients import CLIENTS, client
-from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.agents.finding import Finding, editing, note, ok, wrong
 from hypervisor.config.roots import SETTINGS, claims_all
 from hypervisor.config.store import address
 from hypervisor.system import git, hook_errors, libraries

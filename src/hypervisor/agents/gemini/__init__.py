@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hypervisor.agents.client import Headless, Judge
-    from hypervisor.agents.doctor.finding import Finding
-    from hypervisor.agents.transcripts import Usage
+    from hypervisor.agents.finding import Finding
+    from hypervisor.agents.usage import Usage
 
 
 # The names of its own that events have -> the handlers'.

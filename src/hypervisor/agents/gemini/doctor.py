@@ -8,7 +8,7 @@ import tempfile
 
 from hypervisor import __version__
 from hypervisor.agents.doctor import client
-from hypervisor.agents.doctor.finding import Finding, editing, note, ok, wrong
+from hypervisor.agents.finding import Finding, editing, note, ok, wrong
 from hypervisor.agents.gemini.client import INSTALL
 from hypervisor.agents.mcp import SERVER
 from hypervisor.system import libraries

@@ -6,7 +6,7 @@ output; the service bills both as output.
 
 from __future__ import annotations
 
-from hypervisor.agents.transcripts import Usage, add
+from hypervisor.agents.usage import Usage, add
 from hypervisor.system.late import late
 from hypervisor.system.reading import at, json_rows, json_value, objects
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.agents import rights, tools
+from hypervisor.agents import rights, tools, verbs
 from hypervisor.agents.hooks import Event, edits
 from hypervisor.config.roots import find_root, root_in_use
 from hypervisor.config.tools import PREFIX
@@ -162,7 +162,7 @@ def said_by_user(words: Sequence[str]) -> dict[str, str]:
     for word, follows in zip(words, (*words[1:], ""), strict=True):
         option, given, value = word.partition("=")
         value = value if given else follows
-        if option in rights.MORE["open"]:
+        if option in verbs.MORE["open"]:
             if option in said or not re.fullmatch(r"[\w.,:-]+", value):
                 return {}
             said[option] = value

@@ -112,10 +112,10 @@ def _rule(payload: dict[str, object]) -> str | None:
     tool = str(payload.get("tool_name") or "")
     command = at(payload, "tool_input", "command")
     if isinstance(command, str) and command.startswith("hypervisor ") and command.split()[1:]:
-        from hypervisor.agents import rights
+        from hypervisor.agents import rights, verbs
 
         verb = command.split()[1]
-        return rights.rule(verb) if verb in rights.WORKER_VERBS else None
+        return rights.rule(verb) if verb in verbs.WORKER_VERBS else None
     if rules := _suggested(payload):
         return rules[0]
     if isinstance(command, str) and command.split():

@@ -325,7 +325,8 @@ class Pool:
             self._count(claims[0])
             return True
         stream = self.client.stream(place)
-        if claims[0].answer is not None:
+        if claims[0].answer is not None or claims[0].payload is not None:
+            # What comes of a row is wanted whole, with a schema or without.
             stream.output, stream.most_output = bytearray(), LARGEST_OUTPUT
         running.number = self._started
         self._started += 1

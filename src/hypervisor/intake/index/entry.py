@@ -9,10 +9,9 @@ from typing import Any
 from hypervisor.intake.preflight.look import Judged
 from hypervisor.intake.preflight.rules import Verdict
 from hypervisor.intake.sources import Known
-from hypervisor.tasks.family import Family
 from hypervisor.tasks.ids import known_of
 from hypervisor.tasks.read import Identity
-from hypervisor.tasks.task import Task
+from hypervisor.tasks.task import Family, Task
 
 _TASK_FIELDS = tuple(name for name in Task.__annotations__ if name != "family")
 

@@ -25,9 +25,10 @@ from hypervisor.intake.sources import Known, guess_id
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.reading import NotReadable, read_file
 from hypervisor.tasks.dependencies import link_target
-from hypervisor.tasks.family import Family, family_named
+from hypervisor.tasks.family import family_named
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import LARGEST, NO_IDENTITY, Document, Identity, identity_of, read
-from hypervisor.tasks.task import task_of
+from hypervisor.tasks.task import Family
 
 # So many changes are worth writing down at once; fewer can be found again.
 _WORTH_SAVING = 500

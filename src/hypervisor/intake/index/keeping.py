@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from hypervisor.intake.index.entry import Entry
 from hypervisor.system.reading import json_value
 from hypervisor.system.state import Foreign, State
-from hypervisor.tasks.family import Family
+from hypervisor.tasks.task import Family
 
 NAME = "task-index.json"
 

@@ -30,11 +30,13 @@ from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import formats
 from hypervisor.tasks.body_status import status_in
 from hypervisor.tasks.dependencies import is_read
-from hypervisor.tasks.formats import Format, Item
+from hypervisor.tasks.formats import Format
 from hypervisor.tasks.formats.rows import Rows
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.ids import guess_state, is_a_note
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.read import Document, Identity, identity_of, read
-from hypervisor.tasks.task import Task, task_of
+from hypervisor.tasks.task import Task
 from hypervisor.tasks.walk import LEFT_OUT, is_markdown
 
 _NEEDS_INSTRUCTIONS = "a row says nothing of what to do with it: rows need --instructions FILE"

@@ -11,8 +11,9 @@ from hypervisor.intake.preflight.tools import ToolRules
 from hypervisor.system.patterns import TooSlow
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks import markdown
+from hypervisor.tasks.front_matter import is_closed_by_reason
 from hypervisor.tasks.read import Document
-from hypervisor.tasks.task import Task, is_closed_by_reason
+from hypervisor.tasks.task import Task
 
 COMPLETE, CANCELLED = "complete", "cancelled"
 

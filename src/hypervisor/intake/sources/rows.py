@@ -161,15 +161,16 @@ def _refuse_conflict(source: BinaryIO, path: str) -> None:
 
 def _canonical(cells: dict[str, object]) -> str:
     """Return a row as JSON, in the order of its keys."""
-    told = [f"{quoted(key)}:{_value(cells[key])}" for key in sorted(cells)]
+    told = []
+    for key in sorted(cells):
+        value = cells[key]
+        # Most values are texts or numbers, and the encoder takes its time to begin.
+        if isinstance(value, str):
+            written = quoted(value)
+        else:
+            written = str(value) if value.__class__ is int else _as_json(value)
+        told.append(f"{quoted(key)}:{written}")
     return f"{{{','.join(told)}}}"
-
-
-def _value(value: object) -> str:
-    # Most values are texts or numbers, and the encoder takes its time to begin.
-    if isinstance(value, str):
-        return quoted(value)
-    return str(value) if value.__class__ is int else _as_json(value)
 
 
 class _BadLine(Exception):

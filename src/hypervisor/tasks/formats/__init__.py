@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from hypervisor.tasks.formats.rows import Row, Rows
+    from hypervisor.tasks.item import Item
 
     class Entry(Protocol):
         """What an item is found by."""
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         def title(self) -> str: ...
 
 
-__all__ = ["FORMATS", "TASK_FILES", "Format", "Item", "Splice"]
+__all__ = ["FORMATS", "TASK_FILES", "Format", "Splice"]
 
 # Name: module, those first that know more exactly what is theirs.
 FORMATS = {
@@ -55,34 +56,6 @@ FORMATS = {
 }
 # Those of rows, which are known by their columns; `rows` are all that no other knows.
 _OF_ROWS = ("beads", "github", "gitlab", "jira", "linear", "taskwarrior", "rows")
-
-
-class Item(NamedTuple):
-    """One item of a file.
-
-    `id` is its own in the file, `word` its state as written and `state` the class of that, "" for
-    what is worked on by its parts; `text`
-    is what a worker is given, `line` where it stands, from 1. `depends_on`, `blocks` (what waits
-    for it) and `parent` name items of the same file by id, `FILE#id` with an absolute path those of
-    another. `files` are the paths that it names, from the root. `priority` is as written, `at`
-    where the mark of a box stands in the text. `held` says why nobody should work on it as it is,
-    `aliases` are what else it is called.
-    """
-
-    id: str
-    title: str
-    state: str
-    word: str
-    text: str
-    line: int
-    depends_on: tuple[str, ...] = ()
-    parent: str | None = None
-    files: tuple[str, ...] = ()
-    priority: str | None = None
-    blocks: tuple[str, ...] = ()
-    at: int = -1
-    held: str = ""
-    aliases: tuple[str, ...] = ()
 
 
 class Format:

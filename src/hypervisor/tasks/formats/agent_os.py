@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 from hypervisor.system.text import one_line
-from hypervisor.tasks.formats import Item, Splice
+from hypervisor.tasks.formats import Splice
 from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes, tick
 from hypervisor.tasks.formats.numbered import above, leaves, number_of, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ import time
 
 from hypervisor.tasks.edit import SetKey
 from hypervisor.tasks.family import BACKLOG
-from hypervisor.tasks.task_files import TaskFiles, fold, parts, text_of
+from hypervisor.tasks.task import TaskFiles
+from hypervisor.tasks.task_files import fold, parts, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.config.settings import Settings
     from hypervisor.tasks.edit import Edit
-    from hypervisor.tasks.family import Family
     from hypervisor.tasks.read import Document
-    from hypervisor.tasks.task import Task
+    from hypervisor.tasks.task import Family, Task
 
 _CONFIGS = ("config.yml", "config.yaml")
 _ROOT_CONFIG = "backlog.config.yml"
@@ -49,6 +49,12 @@ class Backlog(TaskFiles):
 
     def usual(self) -> Family:
         return BACKLOG.but(kind=self, told=True, states=_states(list(BACKLOG.words.values())))
+
+    def outside(self, path: str) -> Family:
+        folder = os.path.dirname(os.path.abspath(path))
+        if folder not in _known:
+            _known[folder] = _nearest(folder)
+        return _known[folder]
 
     def is_task(self, document: Document, family: Family) -> bool:
         """Not what is no task by its folder or its kind."""
@@ -93,14 +99,6 @@ def _elsewhere(base: str, task_id: str) -> str | None:
         if name is not None:
             return f"{below}/{name}"
     return None
-
-
-def with_statuses(path: str) -> Family:
-    """Return the keys and words of a file of Backlog.md's keys that lies in no folder of its."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if folder not in _known:
-        _known[folder] = _nearest(folder)
-    return _known[folder]
 
 
 def _nearest(folder: str) -> Family:

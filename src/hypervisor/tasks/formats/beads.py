@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from hypervisor.tasks.dependencies import Dependencies, in_row
-from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows
 from hypervisor.tasks.formats.tbd import is_later
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

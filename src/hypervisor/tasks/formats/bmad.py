@@ -8,7 +8,8 @@ import os
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.late import late
 from hypervisor.tasks.body_status import status_in
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.task_files import fold, text_of
 
 _NAME = "sprint-status.yaml"

@@ -10,7 +10,8 @@ import os
 
 from hypervisor.system.late import late
 from hypervisor.tasks.body_status import section, word_in
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.task_files import text_of
 
 _NAME = late(r"(\d+\.\d+)\.[^/]*\.md")

@@ -6,8 +6,9 @@ from itertools import takewhile
 from operator import itemgetter
 
 from hypervisor.system.records import NamedTuple
-from hypervisor.tasks.formats import Format, Item, Splice, hits
+from hypervisor.tasks.formats import Format, Splice, hits
 from hypervisor.tasks.formats.boxes import Box, paths, tick
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

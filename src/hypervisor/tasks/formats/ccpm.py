@@ -7,9 +7,10 @@ import time
 
 from hypervisor.system.late import late
 from hypervisor.tasks.edit import SetKey
-from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.family import AOPS
 from hypervisor.tasks.header_edit import Stamp
-from hypervisor.tasks.task_files import TaskFiles, parts
+from hypervisor.tasks.task import Family, TaskFiles
+from hypervisor.tasks.task_files import parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

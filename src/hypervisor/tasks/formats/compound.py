@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.late import late
-from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.task_files import TaskFiles
+from hypervisor.tasks.family import AOPS
+from hypervisor.tasks.task import Family, TaskFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

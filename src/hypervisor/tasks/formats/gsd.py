@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import re
 
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import boxes
 from hypervisor.tasks.formats.spec_folders import beside, listed
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypervisor.tasks.dependencies import Dependencies
-from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.rows import Rows, cell, has
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

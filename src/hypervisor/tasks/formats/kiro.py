@@ -11,11 +11,11 @@ import json
 import os
 import re
 
-from hypervisor.tasks.formats import Item
 from hypervisor.tasks.formats.box_format import Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import Box, boxes_like, shortened
 from hypervisor.tasks.formats.numbered import leaves, number_of, of_task, parts, working
 from hypervisor.tasks.formats.spec_folders import SpecFolders, beside
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.read import refuse_conflict
 
 TYPE_CHECKING = False

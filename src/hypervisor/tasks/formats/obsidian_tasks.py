@@ -15,9 +15,10 @@ from functools import lru_cache
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.records import NamedTuple
 from hypervisor.system.text import one_line
-from hypervisor.tasks.formats import Item, Splice
+from hypervisor.tasks.formats import Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, nested
 from hypervisor.tasks.formats.boxes import boxes_of, is_headed, outside, shortened, unique
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

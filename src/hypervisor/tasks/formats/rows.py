@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypervisor.system.records import NamedTuple
 from hypervisor.tasks.dependencies import Dependencies, folded, in_row, links_in
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     StatusClass = Callable[[str | None], str]
 
 _TITLES = ("title", "name", "summary", "prompt", "text")
+# Of a text that is no title of its own.
+_LONGEST = 200
 _STATES = (
     "status", "state", "task status", "task_status", "issue status", "issue_status", "item status",
     "item_status", "ticket status", "ticket_status",
@@ -45,9 +48,14 @@ _NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
+# The row that was asked about last: each is asked about eight times in a row.
+_last: tuple[Row, _Columns] | None = None
 
 
 def _columns(row: Row) -> _Columns:
+    global _last
+    if _last is not None and _last[0] is row:
+        return _last[1]
     keys = (*row,)
     found = _known.get(keys)
     if found is None:
@@ -65,6 +73,7 @@ def _columns(row: Row) -> _Columns:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[keys] = found
+    _last = (row, found)
     return found
 
 
@@ -122,12 +131,16 @@ class Rows(Format):
         )
 
     def title(self, row: Row) -> str:
-        """Return the first line of what says what the item is, "" for nothing."""
-        for key in _columns(row).titles:
+        """Return the first line of what says what the item is, else of each text with a letter, ""
+        for none: an id made of a row's content tells nobody which row it is."""
+        columns = _columns(row)
+        for key in columns.titles:
             told = row[key]
             if isinstance(told, str) and (told := told.strip()):
                 return told.split("\n", 1)[0]
-        return ""
+        texts = [told for key, told in row.items() if key != columns.name and type(told) is str]
+        firsts = [told.strip().split("\n", 1)[0] for told in texts]
+        return ", ".join(one for one in firsts if any(map(str.isalpha, one)))[:_LONGEST]
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""

@@ -12,9 +12,10 @@ import re
 from itertools import groupby
 
 from hypervisor.system.errors import BrokenFile
-from hypervisor.tasks.formats import Item, Splice
+from hypervisor.tasks.formats import Splice
 from hypervisor.tasks.formats.box_format import BoxFormat, Entry, Links, in_turn
 from hypervisor.tasks.formats.boxes import boxes, boxes_of, tick
+from hypervisor.tasks.item import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

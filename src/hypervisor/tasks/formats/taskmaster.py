@@ -12,9 +12,10 @@ import time
 from contextlib import contextmanager
 
 from hypervisor.system.errors import BrokenFile, FileChanged
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
 from hypervisor.tasks.formats.boxes import paths
 from hypervisor.tasks.formats.json_spans import spans
+from hypervisor.tasks.item import Item
 from hypervisor.tasks.task_files import fold
 
 TYPE_CHECKING = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from hypervisor.system.late import late
-from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.task_files import TaskFiles, parts, text_of
+from hypervisor.tasks.family import AOPS
+from hypervisor.tasks.task import Family, TaskFiles
+from hypervisor.tasks.task_files import parts, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

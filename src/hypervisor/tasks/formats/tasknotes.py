@@ -7,9 +7,10 @@ import json
 import time
 
 from hypervisor.tasks.edit import SetKey
-from hypervisor.tasks.family import AOPS, Family
+from hypervisor.tasks.family import AOPS
 from hypervisor.tasks.header_edit import Stamp
-from hypervisor.tasks.task_files import TaskFiles, fold, parts, text_of
+from hypervisor.tasks.task import Family, TaskFiles
+from hypervisor.tasks.task_files import fold, parts, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from hypervisor.tasks.family import AOPS, Family
-from hypervisor.tasks.task_files import TaskFiles, parts
+from hypervisor.tasks.family import AOPS
+from hypervisor.tasks.task import Family, TaskFiles
+from hypervisor.tasks.task_files import parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

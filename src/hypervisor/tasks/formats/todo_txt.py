@@ -6,8 +6,9 @@ import os
 import re
 import time
 
-from hypervisor.tasks.formats import Format, Item, Splice
+from hypervisor.tasks.formats import Format, Splice
 from hypervisor.tasks.formats.boxes import paths, unique
+from hypervisor.tasks.item import Item
 
 _PRIORITY = re.compile(r"\(([A-Z])\) ")
 _DONE = re.compile(r"x (?:\d{4}-\d{2}-\d{2} ){0,2}")

@@ -13,6 +13,7 @@ from hypervisor.system.text import one_line
 
 _LINK = f"{GITLINK:o}"
 _FILES = ("100644", "100755")
+_HEX, _IDS = frozenset("0123456789abcdef"), (40, 64)
 _AGAIN = "then run the command again"
 
 
@@ -119,12 +120,26 @@ def _unsaved_link(
         )  # fmt: skip
     code, known, _ = git.run("rev-parse", "--verify", "--quiet", f"{base}:{path}")
     began = [f"^{known.strip()}"] if not code and inside.ok("cat-file", "-e", known.strip()) else []
-    if inside("rev-list", "--max-count=1", "--all", "HEAD", "--not", "--remotes", "--not", *began):
+    theirs = "--not", "--remotes", "--not", *began
+    if inside("rev-list", "--max-count=1", "--all", "HEAD", *theirs):
         return Unsaved(
             path, "commits in a submodule that its remote does not have",
             f"push them there, {_AGAIN}",
         )  # fmt: skip
+    if (gone := _left_behind(inside)) and inside("rev-list", "--max-count=1", *gone, *theirs):
+        return Unsaved(
+            path, "commits in a submodule that no branch there has, nor its remote",
+            f"push them there, or have its reflog forget them, {_AGAIN}",
+        )  # fmt: skip
     return None
+
+
+def _left_behind(inside: Git) -> list[str]:
+    """Return the commits that somebody was on, without a branch, before going on to another."""
+    told = inside.run("log", "--walk-reflogs", "--format=%gs", "HEAD")[1].splitlines()
+    words = (line.removeprefix("checkout: moving from ").partition(" ")[0] for line in told)
+    ids = dict.fromkeys(word for word in words if len(word) in _IDS and _HEX.issuperset(word))
+    return [each for each in ids if inside.ok("cat-file", "-e", each)]
 
 
 def _differing(git: Git, left: dict[str, HypervisorError]) -> list[str]:

@@ -15,9 +15,10 @@ from hypervisor.system.errors import UsageError
 from hypervisor.system.text import one_line
 from hypervisor.tasks import read
 from hypervisor.tasks.create import create as create_file
-from hypervisor.tasks.family import AOPS, BACKLOG, Family
+from hypervisor.tasks.family import AOPS, BACKLOG
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.header_edit import written
-from hypervisor.tasks.task import task_of
+from hypervisor.tasks.task import Family
 
 _LONGEST_SLUG = 50
 _PROJECT = re.compile(r"[^\W_][\w.-]{0,39}")

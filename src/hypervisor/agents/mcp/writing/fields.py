@@ -10,9 +10,9 @@ from hypervisor.system.reading import MIB
 from hypervisor.system.text import one_line
 from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.edit import Edit, SetKey
-from hypervisor.tasks.family import Family
 from hypervisor.tasks.header_edit import RemoveKey
 from hypervisor.tasks.read import Document
+from hypervisor.tasks.task import Family
 
 FIELDS = (
     "title", "type", "status", "priority", "order", "parent", "depends_on", "soft_depends_on",

@@ -13,8 +13,8 @@ from hypervisor.system.text import one_line
 from hypervisor.tasks import read, write
 from hypervisor.tasks.body import AppendText, ReplaceBody
 from hypervisor.tasks.edit import Edit, edit
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.header_edit import EditRefused
-from hypervisor.tasks.task import task_of
 from hypervisor.tasks.undo import UNDO, UndoLog
 
 _TRIES = 20

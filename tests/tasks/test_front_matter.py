@@ -8,8 +8,9 @@ import pytest
 
 from hypervisor.config.settings import Settings
 from hypervisor.tasks.family import AOPS, BACKLOG, family_of
+from hypervisor.tasks.front_matter import is_closed_by_reason, task_of
 from hypervisor.tasks.read import parse
-from hypervisor.tasks.task import Task, is_closed_by_reason, task_of
+from hypervisor.tasks.task import Task
 from tasks.support import document, readable
 
 
