@@ -167,3 +167,9 @@ def test_a_ledger_of_the_first_release_is_right_once_it_is_brought_up_to_date(
     with Ledger.open(str(tmp_path)):
         pass
     assert explained(str(tmp_path), ValueError()) is None
+
+
+def test_a_ledger_in_which_nothing_was_claimed_yet_is_not_damaged(tmp_path: Path) -> None:
+    with Ledger.open(str(tmp_path), create=True) as ledger:
+        ledger.generations.open("q", [NewItem("a", "a.md")])
+    assert explained(str(tmp_path), ValueError("a fault of ours")) is None

@@ -100,8 +100,10 @@ def _carry_out(argv: list[str]) -> int:
     except MemoryError:
         complain("no memory is left", "free some memory, or start fewer workers")
         return 1
-    except ImportError as error:
-        if not (error.name or "").startswith(f"{__package__.partition('.')[0]}."):
+    except (ImportError, SyntaxError) as error:
+        # Of ours, by name or by path.
+        name = error.filename if isinstance(error, SyntaxError) else error.name
+        if "hypervisor" not in (name or ""):
             raise
         complain("the program was removed or replaced while it ran", "run the command again")
         return 1
