@@ -238,6 +238,7 @@ def test_done_next_ends_one_item_and_hands_out_the_next_in_one_call(
 
 def test_done_next_in_json_is_a_list_of_claims(project: Path, run: Run, token: str) -> None:
     ended = run("done", token, "--summary", "x", "--next", "--json")
+    assert ended.returncode == 0, ended.stderr
     claims = json.loads(ended.stdout)["claims"]
     assert [claim["id"] for claim in claims] == ["b"]
     last = run("done", claims[0]["token"], "--summary", "x", "--next", "--json")
