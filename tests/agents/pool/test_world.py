@@ -95,6 +95,18 @@ def test_where_nothing_can_be_written_what_fails_is_not_the_item_s_fault(
     assert lacks.startswith("nothing can be written here: ") and untouched(project)
 
 
+def test_where_nothing_can_be_written_nothing_is_handed_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypervisor.agents.pool.pool.lacking", lambda ledger: "the disk is full")
+    write_task(project, "a")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        pool = Pool(ledger, "q", Command(["/bin/true"]), workers=1, items_each=1, seconds=60)
+        assert (pool.run(), pool.cause, pool.begun) == ("refused", "the disk is full", False)
+        assert not ledger.queries.claims_on(1)
+
+
 def test_a_store_that_is_away_when_a_command_has_ended_blocks_no_item(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

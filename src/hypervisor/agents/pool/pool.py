@@ -33,6 +33,7 @@ from hypervisor.system.text import one_line
 from hypervisor.worker.answers import LARGEST_OUTPUT
 from hypervisor.worker.branches import claim_tree, worktrees
 from hypervisor.worker.presence import missing
+from hypervisor.worker.setup import lacking
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
@@ -129,6 +130,8 @@ class Pool:
         )
         recovery.clean_up(self.ledger)
         self._launch.prepare()
+        # Where nothing can be written, what would be handed out could not be given back.
+        self.cause = lacking(self.ledger)
         try:
             with (
                 Reaper(self.session, str(recovery.folder_of(self.session))) as reaper,
