@@ -144,12 +144,16 @@ def test_a_worker_with_an_item_may_use_files_below_the_root_that_steer_nothing(
             "/etc/passwd", "../x", str(root / "../x"), "away/x", "CLAUDE.md", "src/AGENTS.md",
             ".git/hooks/pre-commit", ".hypervisor/ledger.db", ".claude/settings.json",
             "steers/settings.json", ".CLAUDE/settings.json", ".claude/worktrees/other/a.py", "",
-            "src/../.envrc",
+            "src/../.envrc", "~/.ssh/id", "~", " /etc/passwd", "\t~/x", "CLAUDE.md ",
+            "\ufeff/etc/x",
         ):  # fmt: skip
             assert before(session, tool, "a1", file_path=path) == "", path
     assert before(session, "Glob", "a1", pattern="**/*.md") == "allow"
     assert before(session, "Grep", "a1", pattern="/x", path=str(root)) == "allow"
-    for asked in ({"pattern": "/etc/*"}, {"pattern": "../*"}, {"pattern": "*", "path": "/etc"}):
+    for asked in (
+        {"pattern": "/etc/*"}, {"pattern": "../*"}, {"pattern": "*", "path": "/etc"},
+        {"pattern": "{/etc/*,a}"}, {"pattern": "{a,~/*}"}, {"pattern": "*", "path": "~"},
+    ):  # fmt: skip
         assert before(session, "Glob", "a1", **asked) == ""
     for tool in ("NotebookEdit", "WebFetch", "Agent"):
         assert before(session, tool, "a1", file_path=inside) == ""

@@ -25,7 +25,9 @@ ASKED = [
     "doctor --unlock a", "doctor --adopt",
     "cancel --all", "integrate q --into main", "triage ../other", "triage /etc", "triage ~/x",
     "results q --out ../x.csv", "results q --out=/tmp/x", "results q --out \"$X\"",
-    "triage $HOME", "triage @/etc/list", "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",
+    "open q ../x", "open q /etc/x.csv --id id", "open q r.csv --instructions=/etc/x",
+    "preflight ~/x", "preflight @/etc/list", "triage $HOME", "triage @/etc/list",
+    "pull /etc/passwd", "triage {tasks,/etc}", "$VERB q",
     "run q -- touch x", "start q --agent claude", "-C .. status", "-C /x cancel q", "-v status",
 ]  # fmt: skip
 LEFT = [
@@ -89,6 +91,40 @@ def test_a_link_inside_does_not_lead_a_source_outside(tmp_path: Path) -> None:
 def test_of_several_calls_a_refused_one_counts_before_one_to_ask_about(tmp_path: Path) -> None:
     assert judge("hypervisor undo q; hypervisor adopt", tmp_path) == "deny"
     assert judge("hypervisor status; hypervisor undo q", tmp_path) == "ask"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env -u CLAUDECODE -u CLAUDE_CODE_SESSION_ID hypervisor {}",
+        "unset AI_AGENT 'CLAUDE_PID'; hypervisor {}",
+        "CLAUDECODE= hypervisor {}",
+        "env -i hypervisor {}",
+        "env A=b - hypervisor {}",
+        "(exec -c hypervisor {})",
+        "env --unset=HYPERVISOR_POOL hypervisor {}",
+        "XDG_CONFIG_HOME=$PWD hypervisor {}",
+        "export HOME=/tmp/x && hypervisor {}",
+        "bash -c 'unset CLAUDECODE; hypervisor {}'",
+    ],
+)
+def test_no_agent_passes_for_somebody_else_by_changing_what_tells_who_it_is(
+    line: str, tmp_path: Path
+) -> None:
+    for words in ("open q tasks --verify x", "review q t --accept"):
+        assert judge(line.format(words), tmp_path) == "ask"
+    assert judge(line.format("next q"), tmp_path, worker=True) == "deny"
+    assert judge(line.format("status"), tmp_path) == ""
+
+
+def test_who_only_speaks_of_such_a_variable_is_not_asked(tmp_path: Path) -> None:
+    for line in (
+        "hypervisor done t --summary 'unset CLAUDECODE and HOME=/x were in the script'",
+        "hypervisor next q; echo $HOME",
+        "cd $HOME/x && hypervisor open q tasks",
+        "A=b env C=d hypervisor next q",
+    ):
+        assert judge(line, tmp_path) == "", line
 
 
 @pytest.mark.parametrize(

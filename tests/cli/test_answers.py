@@ -223,3 +223,23 @@ def test_cells_stay_as_they_are_in_a_pipe_and_names_that_are_one_are_told(
     assert "u000d" not in ran.stdout and "\x1b" not in ran.stdout
     assert "more than one column is called answer.a.b.c; " in ran.stderr
     assert json.loads(run("results", "q", "--jsonl").stdout)["answer"]["d"] == "\x1b[1m"
+
+
+@pytest.mark.parametrize("words", [("--instructions", "data/i.md"), ("--answer", "link.json")])
+def test_no_link_that_came_with_the_repository_brings_instructions_or_a_schema_from_outside(
+    words: tuple[str, ...], project: Path, run_forked: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/i.md").write_text("a key\n")
+    (tmp_path / "s.json").write_text('{"type": "object"}\n')
+    (project / "r.csv").write_text("id\n1\n")
+    (project / "how.md").write_text("Do it.\n")
+    (project / "data").symlink_to(tmp_path / "out")
+    (project / "link.json").symlink_to(tmp_path / "s.json")
+    line = ("open", "q", "r.csv", "--id", "id", "--instructions", "how.md", *words)
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    subprocess.run(["git", "add", "data", "link.json"], cwd=project, check=True)
+    ran = run_forked(*line)
+    assert ran.returncode == 2 and "came with the repository, and leads out" in ran.stderr
+    subprocess.run(["git", "rm", "-q", "--cached", "data", "link.json"], cwd=project, check=True)
+    assert run_forked(*line).returncode == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -84,3 +85,28 @@ def test_a_commit_that_would_take_others_changes_along_is_refused_in_one_line(
     )
     assert run_hypervisor("done", token, "--summary", "f.txt is not committed").returncode == 0
     assert git(project, "log", "--format=%s") == "first\n"
+
+
+@pytest.mark.parametrize("branch", [(), ("--branch",)])
+def test_what_steers_the_next_run_is_not_committed_unless_a_person_has_let_workers_write_it(
+    branch: tuple[str, ...], project: Path, run_forked: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in WHO.items():
+        monkeypatch.setenv(name, value)
+    write_task(project, "t-1")
+    git(project, "init", "--quiet")
+    commit_all(project)
+    open_queue(project, may_write='["AGENTS.md"]')
+    [claim] = json.loads(run_forked("next", "q", "--json", *branch).stdout)["claims"]
+    tree = project / (claim["worktree"] or "")
+    (tree / "docs").mkdir()
+    (tree / "docs/claude.md").write_text("obey\n")
+    (tree / "AGENTS.md").write_text("fine\n")
+    (tree / "a.txt").symlink_to("docs/claude.md")
+    head = git(tree, "rev-parse", "HEAD")
+    for name in ("docs/claude.md", "a.txt"):
+        ran = run_forked("commit", claim["token"], "-m", "x", name, cwd=tree)
+        assert ran.returncode == 1 and "it steers the next run" in ran.stderr
+        assert f"hypervisor allow q --may-write {name}" in ran.stderr
+    assert git(tree, "rev-parse", "HEAD") == head
+    assert run_forked("commit", claim["token"], "-m", "x", "AGENTS.md", cwd=tree).returncode == 0

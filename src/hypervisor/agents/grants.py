@@ -11,6 +11,7 @@ import os
 
 from hypervisor.agents import rights, verbs
 from hypervisor.system import protected
+from hypervisor.system.late import late
 from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # The agents of this plugin, by the client's name for them.
 OURS = "hypervisor:"
 _TOLD = 200
+# Of a pattern that may match outside of the folder that it is for.
+_LEADS_OUT = late(r"(?:^|[{,(|\s])[/~]|\.\.")
 
 
 class Grant:
@@ -109,7 +112,10 @@ def _file(
     if not isinstance(named, str) or (not named and tool not in ("Glob", "Grep")):
         return None
     pattern = asked.get("pattern") if tool == "Glob" else ""
-    if not isinstance(pattern, str) or pattern.startswith(("/", "~")) or ".." in pattern:
+    if not isinstance(pattern, str) or _LEADS_OUT.search(pattern):
+        return None
+    # The client takes blanks off, and knows the home folder by its sign.
+    if named.startswith("~") or named.strip().strip("\ufeff") != named:
         return None
     # Who has a tree of its own changes nothing beside it.
     tops = trees if trees and tool in rights.CHANGING_TOOLS else [*trees, ledger.root]

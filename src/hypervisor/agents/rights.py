@@ -17,16 +17,33 @@ from hypervisor.agents.verbs import (
     WORKER,
     WORKER_VERBS,
 )
+from hypervisor.config import caller
+from hypervisor.system import clients
+from hypervisor.system.late import late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from hypervisor.agents.shell_calls import Call
 
 # The client's own tools for files; those that change one, and those that only read.
 CHANGING_TOOLS = frozenset(("Edit", "Write"))
 READING_TOOLS = frozenset(("Read", "Glob", "Grep"))
+# What makes a person, or somebody else, of the agent that calls: its client's variables are set or
+# unset, or those that name the user's own folders.
+_TELLING = "|".join((
+    *caller.OF_POOLS, *clients.AGENT_AROUND, "HYPERVISOR_HOME", "HYPERVISOR_STATE",
+    "HYPERVISOR_STORE", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME",
+))  # fmt: skip
+_DISGUISES = late(
+    rf"\b(?:{_TELLING})\+?=|(?:-u *|unset[= ][^;&|\n]{{0,200}})\b(?:{_TELLING})\b"
+    r"|\benv +(?:\S{1,200} +){0,20}?(?:-\w*i\w*|-|--ignore-environment) |\bexec +-\w*c"
+)
+_QUOTES = late(r"[\\'\"]")
+# What stands in the files that these name is shown to whoever calls. The user is not asked again
+# about one that was named in the session's own prompts.
+_READS = frozenset(("open", "preflight"))
 # A pool's client starts these itself.
 _OF_CLIENTS = frozenset(("serve",))
 
@@ -52,21 +69,32 @@ def rules(verbs: Iterable[str]) -> list[str]:
 
 
 def judge(
-    line: str, *, worker: bool, root: str, cwd: str, planning: bool = False
+    line: str,
+    *,
+    worker: bool,
+    root: str,
+    cwd: str,
+    planning: bool = False,
+    typed: Callable[[str], bool] = lambda path: False,
 ) -> Verdict | None:
     """Return what a client is to do with a shell's command line, None where it decides itself.
 
     `worker` says that an agent runs it, not the session; `root` and `cwd` are where it runs;
-    `planning` that the user has asked for a plan only.
+    `planning` that the user has asked for a plan only; `typed` tells whether the user has named a
+    path in this session.
     """
-    from hypervisor.agents.shell_calls import calls
+    from hypervisor.agents.shell_calls import calls, only_calls
 
-    verdict = None
-    for call in calls(line, VERBS):
-        told = _judge(call, worker, root, cwd, planning)
+    verdict, found = None, calls(line, VERBS)
+    for call in found:
+        told = _judge(call, worker, root, cwd, planning, typed)
         if told is not None and told.decision == "deny":
             return told
         verdict = verdict or told
+    acting = any(VERBS.get(call.verb) != LOOK or _more(call.verb, call.words) for call in found)
+    if acting and only_calls(line) is None and _DISGUISES.search(_QUOTES.sub("", line)):
+        reason = "hypervisor: the line changes what tells who calls, or whose configuration counts"
+        return Verdict("deny" if worker else "ask", reason)
     return verdict
 
 
@@ -107,7 +135,9 @@ def refused(verb: str, words: Iterable[str], around: str) -> str | None:
     return f"hypervisor {verb} is not for a worker"
 
 
-def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Verdict | None:
+def _judge(
+    call: Call, worker: bool, root: str, cwd: str, planning: bool, typed: Callable[[str], bool]
+) -> Verdict | None:
     verb, kind = call.verb, VERBS.get(call.verb, LOOK)
     more = verb in MORE and (not call.known or _more(verb, call.words))
     if verb == "results" and not worker and not planning and call.known:
@@ -132,6 +162,8 @@ def _judge(call: Call, worker: bool, root: str, cwd: str, planning: bool) -> Ver
         return Verdict("ask", f"hypervisor {verb} is for the user to decide")
     if kind == COMMAND and (not call.known or _leaves(call, root, cwd)):
         return Verdict("ask", f"hypervisor {verb} names something outside of {root}")
+    if verb in _READS and not all(map(typed, outsiders(call, root, cwd))):
+        return Verdict("deny" if worker else "ask", f"hypervisor {verb} reads outside of {root}")
     return None
 
 
@@ -142,13 +174,22 @@ def _more(verb: str, words: Iterable[str]) -> bool:
 
 
 def _leaves(call: Call, root: str, cwd: str) -> bool:
-    return call.verb != "cancel" and any(_outside(word, root, cwd) for word in call.words)
+    return call.verb != "cancel" and bool(outsiders(call, root, cwd))
 
 
-def _outside(word: str, root: str, cwd: str) -> bool:
-    """True for a word that names a place outside of `root`."""
+def outsiders(call: Call, root: str, cwd: str) -> list[str]:
+    """Return the paths outside of `root` that a call names."""
+    return [path for path in map(_path, call.words) if _outside(path, root, cwd)]
+
+
+def _path(word: str) -> str:
+    """Return the path that a word names, if it names one."""
     named = word.partition("=")[2] if word.startswith("--") and "=" in word else word
-    named = named.removeprefix("@")
+    return named.removeprefix("@")
+
+
+def _outside(named: str, root: str, cwd: str) -> bool:
+    """True for a path that leads outside of `root`."""
     if named.startswith("~") or "{" in named:
         return True
     place = os.path.realpath(os.path.join(cwd, named))

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root) as ledger:
         row = ledger.ends.holding(args.token)
         own_claim(args.token, row)
+        off_limits.refuse_named(ledger, row, map(os.path.abspath, args.files))
         whose = None
         if row.branch is None:
             # Whoever is handed an item from now on finds noted what was there before.

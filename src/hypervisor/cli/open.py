@@ -342,6 +342,7 @@ def _schema(path: str) -> str:
     from hypervisor.system import schemas
     from hypervisor.system.reading import NotReadable, read_file
 
+    preflight_verb.refuse_led_out(path)
     try:
         text = read_file(path, schemas.LARGEST)[0].decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -197,11 +197,21 @@ def asked(args: argparse.Namespace, root: str) -> str:
     return shell(words)
 
 
+def refuse_led_out(name: str) -> None:
+    """Raise UsageError for a file outside of the project behind a link that came with it."""
+    from hypervisor.intake.sources.expansion import led_out
+
+    cwd = os.path.realpath(os.getcwd())
+    if why := led_out(find_root(cwd), os.path.normpath(os.path.join(cwd, name))):
+        raise UsageError(one_line(why, 600), "name its target to use that")
+
+
 def read_instructions(args: argparse.Namespace) -> str | None:
     """Return the text of the instructions file, None without one. Raises UsageError."""
     if args.instructions is None:
         return None
     path = one_line(args.instructions)
+    refuse_led_out(args.instructions)
     try:
         if stat.S_ISFIFO(os.stat(args.instructions).st_mode):
             text = read_pipe(args.instructions, _INSTRUCTIONS).decode("utf-8")

@@ -7,7 +7,7 @@ import os
 from hypervisor.system import clients, machine
 
 # Any of these tells that a pool has started this process, if not for what: see `in_pool`.
-_OF_POOLS = ("HYPERVISOR_POOL", "HYPERVISOR_AGENT", "HYPERVISOR_TOKEN")
+OF_POOLS = ("HYPERVISOR_POOL", "HYPERVISOR_AGENT", "HYPERVISOR_TOKEN")
 
 
 class Caller:
@@ -38,7 +38,7 @@ def session() -> str | None:
 
 def around() -> str:
     """Return what kind of agent this process runs for: "pool", "session", or "" for a person."""
-    if any(os.environ.get(name) for name in _OF_POOLS):
+    if any(os.environ.get(name) for name in OF_POOLS):
         return "pool"
     return "session" if any(os.environ.get(name) for name in clients.AGENT_AROUND) else ""
 

@@ -107,15 +107,7 @@ def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> 
         # What git does not ignore is in the branch, or as it was.
         own += _ignored(found.tree, found.inside)
     if own:
-        from hypervisor.worker.checks import Refused
-
-        named = [f" --may-write {shell(path)}" for path in own[:_NAMED]]
-        raise Refused(
-            f"changed, and it steers the next run: {listed(own)}",
-            "block the item and say so; a person may let workers change it: "
-            f"hypervisor allow {row.queue_name}{''.join(named)}",
-            by="off-limits",
-        )
+        raise _refused(row, own)
     if found.shared:
         ledger.ends.release(row.token, free=True, reason=why(found.shared))
         look_after(ledger)
@@ -124,6 +116,30 @@ def refuse(ledger: Ledger, row: Holding, committed: list[str] | None = None) -> 
             f"a person looks at it, then: hypervisor resume {row.queue_name}",
         )
     return _unnamed(ledger, row, found, committed)
+
+
+def refuse_named(ledger: Ledger, row: Holding, files: Iterable[str]) -> None:
+    """Raise Refused if one of `files` (whole paths), which the worker of the claim in `row` is
+    about to commit, steers the next run."""
+    tree = os.path.realpath(os.path.join(ledger.root, row.worktree or ""))
+    places = (
+        os.path.join(os.path.realpath(os.path.dirname(file)), os.path.basename(file))
+        for file in files
+    )
+    if own := _steering(ledger, row, [os.path.relpath(place, tree) for place in places]):
+        raise _refused(row, own)
+
+
+def _refused(row: Holding, own: list[str]) -> HypervisorError:
+    from hypervisor.worker.checks import Refused
+
+    named = [f" --may-write {shell(path)}" for path in own[:_NAMED]]
+    return Refused(
+        f"changed, and it steers the next run: {listed(own)}",
+        "block the item and say so; a person may let workers change it: "
+        f"hypervisor allow {row.queue_name}{''.join(named)}",
+        by="off-limits",
+    )
 
 
 def _unnamed(ledger: Ledger, row: Holding, found: Out, committed: list[str] | None) -> list[str]:

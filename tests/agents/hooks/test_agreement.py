@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,30 @@ def test_only_the_users_own_words_say_yes_beforehand(session: Session) -> None:
         assert decision(user(f"do the tasks, {told}."), command=more) == "allow"
         assert decision(user(f"do them, {told},x"), command=more) == "ask"
         assert decision(typed, command=f"{more} --yes-up-to 40") == "ask"
+
+
+def test_a_session_reads_outside_of_the_project_what_its_user_has_named(session: Session) -> None:
+    def decision(prompt: str, command: str) -> str:
+        session.transcript.write_text(user(prompt) + "\n")
+        told = {
+            "session_id": SESSION, "cwd": str(session.root), "tool_name": "Bash",
+            "transcript_path": str(session.transcript), "tool_input": {"command": command},
+        }  # fmt: skip
+        answer = permission.before_tool(Event("PreToolUse", told))
+        return str(answer["hookSpecificOutput"]["permissionDecision"]) if answer else ""
+
+    home = os.path.expanduser("~")
+    for named, path in (
+        ("/data/rows.csv", "/data/rows.csv"), ("~/rows.csv", f"{home}/rows.csv"),
+        (f"{home}/rows", "~/rows/"), ("../rows.csv", "../rows.csv"), ("/data/x.", "@/data/x"),
+    ):  # fmt: skip
+        for verb in ("preflight", "open q"):
+            assert decision(f"/hypervisor {named}", f"hypervisor {verb} {path} --id id") == ""
+            assert decision("do the rows", f"hypervisor {verb} {path}") == "ask"
+            assert decision(f"x{named}", f"hypervisor {verb} {path}") == "ask"
+    line = "hypervisor open q /data/rows.csv --yes-up-to 40"
+    assert decision("the rows, --yes-up-to 40", line) == "ask"
+    assert decision("/data/rows.csv, --yes-up-to 40", line) == "allow"
 
 
 def test_a_refusal_of_the_clients_own_check_is_a_right_that_the_worker_lacks(

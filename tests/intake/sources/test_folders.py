@@ -116,7 +116,9 @@ def test_a_link_that_is_named_itself_is_followed_out_of_the_project(
     assert names("data") == ["data/a.md"]
 
 
-@pytest.mark.parametrize("spec", ["data", "data/a.md", "data/*.md"])
+@pytest.mark.parametrize(
+    "spec", ["data", "data/a.md", "data/*.md", "@data/list", "data/q.txt", "data/tasks.md#x"]
+)
 def test_a_link_that_came_with_the_repository_leads_out_for_nobody_who_names_it(
     spec: str, find: Find, project: Path, tmp_path: Path
 ) -> None:
@@ -126,10 +128,12 @@ def test_a_link_that_came_with_the_repository_leads_out_for_nobody_who_names_it(
     (project / "data").symlink_to(outside)
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     subprocess.run(["git", "add", "data"], cwd=project, check=True)
+    for name, text in (("list", "a key\n"), ("q.txt", "a key\n"), ("tasks.md", "- [ ] x\n")):
+        (outside / name).write_text(text)
     (found,) = find(spec)
     assert found.problem is not None and found.problem.kind == "outside"
     assert str(outside) in found.problem.reason
-    assert [one.path for one in find(str(outside))] == [str(outside / "a.md")]
+    assert str(outside / "a.md") in [one.path for one in find(str(outside))]
 
 
 def test_a_link_that_leads_nowhere_is_one_broken_entry(find: Find, project: Path) -> None:

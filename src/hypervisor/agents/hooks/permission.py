@@ -35,9 +35,10 @@ def before_tool(event: Event) -> dict[str, object] | None:
             root=find_root(cwd),
             cwd=cwd,
             planning=event.text("permission_mode") == "plan",
+            typed=lambda path: _has_typed(event, path),
         )
         if verdict is not None:
-            if verdict.decision != "ask" or not _said_beforehand(event):
+            if verdict.decision != "ask" or not _said_beforehand(event, cwd):
                 return decided(event.name, verdict.decision, verdict.reason)
             return decided(event.name, "allow", "hypervisor: the user has said so")
     known = _by_the_ledger(event)
@@ -135,7 +136,19 @@ def _grant(ledger: Ledger, event: Event) -> Grant | None:
     return grant if grant is not None and by_hooks.allowed(ledger.root) else None
 
 
-def _said_beforehand(event: Event) -> bool:
+def _has_typed(event: Event, path: str) -> bool:
+    """True for a path that the user has named in this session, at home by `~` or in full."""
+    import re
+
+    full = os.path.expanduser(path).rstrip("/")
+    home = os.path.expanduser("~")
+    short = f"~{full.removeprefix(home)}" if full.startswith(f"{home}/") else full
+    ways = "|".join(re.escape(way) for way in (path.rstrip("/"), full, short) if way)
+    pattern = rf"(?<![\w/.~-])(?:{ways})(?![\w-]|/\w)"
+    return bool(ways) and event.client.has_typed(event.text("transcript_path"), pattern)
+
+
+def _said_beforehand(event: Event, cwd: str) -> bool:
     """True for a command that opens a queue with what the user has typed in this session."""
     import re
 
@@ -143,6 +156,8 @@ def _said_beforehand(event: Event) -> bool:
 
     calls = only_calls(event.asked("command")) or []
     if event.agent or len(calls) != 1 or calls[0].verb != "open":
+        return False
+    if not all(_has_typed(event, p) for p in rights.outsiders(calls[0], find_root(cwd), cwd)):
         return False
     said = said_by_user(calls[0].words)
     return bool(said) and all(

@@ -74,6 +74,24 @@ def expand(
             on_error(error)
 
 
+def led_out(root: str, path: str) -> str | None:
+    """Return why `path`, which begins in the project at `root`, is not followed: a link that came
+    with the repository leads out of it, and whoever names it need not know that. None for all else:
+    the user's own links may."""
+    inside = os.path.relpath(path, root)
+    if inside.split("/")[0] in (os.pardir, os.curdir) or not is_outside(root, path):
+        return None
+    link = target = ""
+    for name in inside.split("/"):
+        link = os.path.join(link, name)
+        target = os.path.realpath(os.path.join(root, link))
+        if is_outside(root, target):
+            break
+    if not tracks(root, link):
+        return None
+    return f"{link} came with the repository, and leads out of the project, to {target}"
+
+
 class _Expander:
     def __init__(
         self,
@@ -118,9 +136,11 @@ class _Expander:
             listed = self._named(spec[1:])
             if listed is None:
                 raise SourceError(f"{one_line(spec[1:])}: no such list", "check its path")
-            yield from self._list(listed, spec)
+            held = self._led_out(listed, spec)
+            yield from self._list(listed, spec) if held is None else (held,)
         elif (part := self._part(spec)) is not None:
-            yield from self._items(part[0], spec, part[1], part[2])
+            held = self._led_out(part[0], spec)
+            yield from self._items(part[0], spec, part[1], part[2]) if held is None else (held,)
         elif walk.has_magic(spec):
             yield from self._glob(spec)
         else:
@@ -353,20 +373,10 @@ class _Expander:
         return self._outside[folder] and path != self._root
 
     def _led_out(self, path: str, spec: str) -> Found | None:
-        """Return what is held where `path` begins in the project, and a link that came with the
-        repository leads out of it: whoever names it need not know that. The user's own may."""
-        inside = os.path.relpath(path, self._root)
-        if inside.split("/")[0] in (os.pardir, os.curdir) or not is_outside(self._root, path):
+        """Return what is held where `led_out` says why."""
+        reason = led_out(self._root, path)
+        if reason is None:
             return None
-        link = ""
-        for name in inside.split("/"):
-            link = os.path.join(link, name)
-            target = os.path.realpath(os.path.join(self._root, link))
-            if is_outside(self._root, target):
-                break
-        if not tracks(self._root, link):
-            return None
-        reason = f"{link} came with the repository, and leads out of the project, to {target}"
         problem = Problem("held", "outside", reason, "name its target as a source to include it")
         return Found(path, origin=spec, problem=problem)
 
