@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from hypervisor import worker
+from hypervisor.config.settings import load
+from hypervisor.intake.preflight import check
+from hypervisor.intake.preflight.look import Look
+from hypervisor.intake.sources import Found, expand
+from hypervisor.ledger import Ledger
 from worker.branches.support import commit_all, git
-from worker.support import write_task
+from worker.support import open_queue, write_task
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -226,6 +233,31 @@ def test_a_report_said_on_another_branch_holds_the_task_here(repo: Path, run: Ru
     git(repo, "checkout", "-q", "main")
     assert "[ ]" in path.read_text()
     assert preflight(run) == {"ready": [], "held": ["t-1"]}
+
+
+@pytest.mark.parametrize("source", ["tasks", "todo.md"])
+def test_what_is_ended_while_it_is_read_is_complete_and_not_called_lost(
+    source: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(project, "t-1")
+    (project / "todo.md").write_text("- [ ] t-1\n")
+    open_queue(project, [source])
+    with Ledger.open(str(project)) as ledger:
+        [claim] = worker.take(ledger, "q", "w")
+        # The package has a function of that name.
+        module = import_module("hypervisor.intake.preflight.check")
+        read = module.look_at
+
+        def ended_meanwhile(look: Look, found: Iterable[Found]) -> None:
+            read(look, found)
+            worker.finish(ledger, claim.token, "done", {"summary": "did it"})
+
+        monkeypatch.setattr(module, "look_at", ended_meanwhile)
+        settings = load(str(project))
+        members = expand([source], root=str(project), cwd=str(project), settings=settings)
+        told = check(members, root=str(project), settings=settings, ledger=ledger)
+    assert [(one.id.rpartition("#")[2], one.kind) for one in told.skipped] == [("t-1", "complete")]
+    assert (told.ready, told.held, told.warnings) == ([], [], [])
 
 
 @pytest.mark.parametrize("end", ["release", "fail"])

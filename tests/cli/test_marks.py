@@ -100,6 +100,43 @@ def test_a_mark_for_what_is_gone_is_owed_and_told(project: Path, todo: Path, run
     assert todo.read_text() == LIST.replace("[ ] Step 0", "[x] Step 0")
 
 
+def tasks(project: Path, *titles: str) -> Path:
+    path = project / "tasks.md"
+    path.write_text("".join(f"- [ ] T{n:03} [P] {told}\n" for n, told in enumerate(titles, 1)))
+    return path
+
+
+def test_an_id_that_another_item_has_got_by_now_gets_no_mark(project: Path, run: Run) -> None:
+    path = tasks(project, "Make user.py", "Make task.py", "Make order.py")
+    assert run("open", "q", "tasks.md").returncode == 0
+    first, second, _ = take(project, 3)
+    # The second was dropped, and the third has its number.
+    tasks(project, "Make user.py, at last", "Make order.py")
+    assert (finish(project, first), finish(project, second)) == ("done", "done")
+    assert (
+        path.read_text() == "- [X] T001 [P] Make user.py, at last\n- [ ] T002 [P] Make order.py\n"
+    )
+    told = run("status", "q").stdout
+    assert "the item T002 says something else now; put its text back, or mark it by hand" in told
+    path.write_text(path.read_text().replace("[ ]", "[X]"))
+    assert "says something else" not in run("status", "q").stdout
+    path.write_text(path.read_text().replace("[X]", "[ ]"))
+    told = run("preflight", "tasks.md").stdout
+    assert ("line 1 was done" in told, "line 2 was done" in told) == (False, False)
+
+
+def test_an_item_that_was_reworded_before_it_is_handed_out_is_done_as_it_stands(
+    project: Path, run: Run
+) -> None:
+    path = tasks(project, "Make user.py")
+    assert run("open", "q", "tasks.md").returncode == 0
+    tasks(project, "Write a model of users")
+    [claim] = json.loads(run("next", "q", "--json").stdout)["claims"]
+    assert "“Write a model of users”" in run("status", "q").stdout
+    finish(project, claim["token"])
+    assert path.read_text() == "- [X] T001 [P] Write a model of users\n"
+
+
 def test_what_somebody_ticked_is_not_handed_out(project: Path, todo: Path, run: Run) -> None:
     todo.write_text(LIST.replace("[ ] Step 0", "[x] Step 0"))
     token = take(project)[0]
@@ -120,6 +157,20 @@ def test_a_file_that_is_gone_for_a_moment_ends_nothing(project: Path, todo: Path
     assert len(take(project, 9)) == 8
 
 
+def test_an_item_whose_line_is_gone_keeps_no_queue_at_work(
+    project: Path, todo: Path, run: Run
+) -> None:
+    todo.write_text(LIST.replace("- [ ] Step 0\n", ""))
+    for token in take(project, 9):
+        finish(project, token)
+    told = run("next", "q")
+    assert told.returncode == 3
+    assert "1 item or its file is missing: todo.md#Step 0; hypervisor cancel q" in told.stdout
+    assert "hypervisor cancel q --missing" in run("status", "q").stdout
+    assert run("cancel", "q", "--missing").stdout.startswith("1 item of q ended as missing")
+    assert run("status", "q").stdout.startswith("q: drained, 8 items: 7 done, 1 ")
+
+
 def test_undo_brings_back_all_or_one(project: Path, todo: Path, run: Run) -> None:
     for token in take(project, 3):
         finish(project, token)
@@ -132,13 +183,82 @@ def test_undo_brings_back_all_or_one(project: Path, todo: Path, run: Run) -> Non
     assert todo.read_text() == LIST
 
 
-def test_undo_of_one_leaves_what_somebody_edited_since(project: Path, todo: Path, run: Run) -> None:
+def test_undo_of_a_mark_leaves_what_somebody_edited_elsewhere(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for number, token in enumerate(take(project, 3)):
+        finish(project, token)
+        todo.write_text(f"mine {number}\n\n{todo.read_text()}- [ ] mine {number}\n")
+    text = todo.read_text()
+    assert run("undo", "q", "todo.md#Step 1").returncode == 0
+    text = text.replace("[x] Step 1", "[ ] Step 1")
+    assert todo.read_text() == text
+    assert run("undo", "q").returncode == 0
+    assert todo.read_text() == text.replace("[x]", "[ ]")
+    assert "0 files restored, 1 already as before" in run("undo", "q").stdout
+
+
+def test_a_mark_in_a_line_that_somebody_edited_since_is_left_and_named(
+    project: Path, todo: Path, run: Run
+) -> None:
     for token in take(project, 2):
         finish(project, token)
-    edited = todo.read_text() + "- [ ] mine\n"
-    todo.write_text(edited)
-    assert run("undo", "q", "todo.md#Step 1").returncode == 1
-    assert todo.read_text() == edited
+    todo.write_text(todo.read_text().replace("Step 1", "Step one"))
+    undone = run("undo", "q")
+    assert undone.returncode == 1
+    assert "todo.md#Step 1: edited since: somebody edited it after us" in undone.stdout
+    assert todo.read_text() == LIST.replace("[ ] Step 1", "[x] Step one")
+
+
+def test_every_item_whose_mark_was_undone_is_open_again(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for token in take(project, 3):
+        finish(project, token)
+    assert run("undo", "q").returncode == 0
+    assert "0 items added, 3 open again" in run("open", "q", "todo.md").stdout
+    assert len(take(project, 9)) == 8
+
+
+def test_a_mark_that_git_has_taken_back_is_told_and_set_again_on_request(
+    project: Path, todo: Path, run: Run
+) -> None:
+    for token in take(project, 3):
+        finish(project, token)
+    run("undo", "q", "todo.md#Step 2")
+    # A checkout that brings what others have done meanwhile.
+    todo.write_text("# Theirs\n\n" + LIST.replace("[ ] Step 7", "[x] Step 7"))
+    told = run("open", "again", "todo.md")
+    for line in (3, 5):
+        assert f"line {line} was done in queue q, and its mark is not there any more" in told.stdout
+    assert "line 7" not in told.stdout, "what was undone is open by our own word"
+    told = run("summary", "q")
+    assert "report lost: todo.md#Step 1 looks open again" in told.stdout
+    assert "Step 2 looks open" not in told.stdout
+    assert "hypervisor summary q --write" in told.stdout
+    assert "looks open again" not in run("summary", "q", "--write").stdout
+    assert [line for line in todo.read_text().split("\n") if "[x]" in line] == [
+        "- [x] Step 0", "- [x] Step 1", "- [x] Step 7"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["1.1", "1.2"])
+def test_undo_of_a_part_takes_the_mark_of_the_whole_with_it(
+    first: str, project: Path, run: Run
+) -> None:
+    path = project / "agent-os/specs/2026-01-02-x/tasks.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(text := "- [ ] 1. A\n  - [ ] 1.1 B\n  - [ ] 1.2 C\n")
+    assert run("open", "q", "agent-os").returncode == 0
+    for _ in range(2):
+        finish(project, take(project)[0])
+    assert path.read_text() == text.replace("[ ]", "[x]")
+    item = "agent-os/specs/2026-01-02-x/tasks.md#"
+    assert run("undo", "q", f"{item}{first}").returncode == 0
+    other = "1.2" if first == "1.1" else "1.1"
+    assert path.read_text() == text.replace(f"[ ] {other}", f"[x] {other}")
+    assert run("undo", "q", f"{item}{other}").returncode == 0
+    assert path.read_text() == text
 
 
 def test_the_hand_out_says_where_the_item_stands_and_not_to_tick_it(

@@ -63,6 +63,6 @@ def test_no_worker_is_started_for_items_that_are_all_missing(project: Path, run:
         (project / f"tasks/{name}.md").unlink()
     told = run("plan", "q")
     assert told.returncode == 3
-    assert "nothing left to hand out (the files of 3 items are missing: a, b, c; " in told.stdout
+    assert "nothing left to hand out (3 items or their files are missing: a, b, c; " in told.stdout
     write_task(project, "b")
     assert "Start one worker" in run("plan", "q").stdout

@@ -116,7 +116,9 @@ def use(ledger: Ledger) -> None:
         ledger.accepted.of_queue("q"),
         ledger.accepted.of_tasks(["task-00000"]),
         ledger.accepted.blocked(["task-00000"]),
+        ledger.accepted.marked(["task-00000"]),
         ledger.accepted.tasks_in(number),
+        ledger.accepted.marks_in(number),
         ledger.accepted.note(1, "d"),
         ledger.accepted.forget("q", ["task-00000"]),
         ledger.items.open_ids(number),
@@ -196,6 +198,7 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queries.named_ahead(number, 10), ledger.terms.set_branches("q", True)
     (
+        ledger.items.retitled(1, "T"),
         ledger.items.moved(1, "x.md"),
         ledger.items.open_place("f"),
         ledger.items.find("q", "f"),

@@ -13,7 +13,7 @@ from tasks.support import oracle, readable
 PIECES = [
     *("- ", "* ", "1. ", "2) ", "10. x", "+", "-", " ", "  ", "   ", "    ", "\t", "> ", ">"),
     *("# ", "## ", "###", "#", "```", "~~~", "````", "```py", "===", "---", "***", "=", "`", "`a`"),
-    *("- [ ] ", "[x] ", "- [X] y", "text", "a", "word", "\n", "\n", "\n", "\n\n", "\r\n", "\r"),
+    *("- [ ] ", "[x] ", "- [X] y", "text", "a", "word", "\n", "\n", "\t\n", "\n\n", "\r\n", "\r"),
     *("<!--", "-->", "<!-- c -->", "<div>", "</div>", "<pre>", "</pre>", "<b>", '<x y="z">', "<?"),
     *("?>", "&", "|", "\\", "_", "**b** c", "1", "\u00e9", "a\u00a0", "[a](b)"),
 ]
@@ -64,6 +64,12 @@ def test_headings_and_boxes_in_code_and_comments_are_text(hiding: str) -> None:
     for line in ("## Close Reason", "- [ ] x", "# install"):
         body = "Text.\n\n" + hiding.format(line)
         assert ours(body) == ([], []), body
+
+
+@pytest.mark.parametrize("end", ["```\t", "``` \t ", "````\t"])
+@pytest.mark.parametrize("body", ["```\n- [ ] x\n{}\n- [ ] y\n", "- a\n  ```\n  {}\n\n- [ ] y\n"])
+def test_tabs_may_stand_behind_the_end_of_code(body: str, end: str) -> None:
+    assert ours(body.format(end)) == ([], [(4 if "x" in body else 5, False, "y")])
 
 
 def test_indented_code_is_text_and_a_nested_list_entry_is_not() -> None:

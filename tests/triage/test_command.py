@@ -180,9 +180,9 @@ def test_triage_exits_1_if_an_item_failed_or_a_source_cant_be_read(
 ):
     paths = write_tasks(3)
     assert run_hypervisor("triage", "tasks", "no/such/folder").returncode == 1
-    # The assignee can't be written in place: its list holds a comment.
+    # Neither can be written in place: of a comment, and of what stands for it elsewhere.
     paths[0].write_text("---\nid: t-00000\nstatus: active\nassignee:  # who?\n  # ask\n---\n")
-    paths[1].write_text("---\nid: t-00001\nstatus: [a]\nclose_reason: x\n---\n")
+    paths[1].write_text("---\nid: t-00001\nstatus: &s a\nsame: *s\nclose_reason: x\n---\n")
     ran = run_hypervisor("triage", "tasks")
     assert ran.returncode == 1, ran.stdout
     assert "failed (1)" in ran.stdout

@@ -43,7 +43,7 @@ def test_a_report_is_never_written_into_another_task_at_its_path(project: Path) 
         worker.finish(ledger, token, "done", {"summary": "did it"})
         assert path.read_bytes() == before
         [(item, why)] = outbox.flush(ledger, None)
-        assert item == "t0" and "other is there, not t0" in why
+        assert item == "t0" and "other is there, not t0; give it the id t0 again" in why
 
 
 def test_a_report_follows_its_task_to_where_that_was_moved(project: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_queue_of_which_only_missing_items_are_left_is_at_rest_and_names_them(
     told = run_forked("next", "q")
     assert told.returncode == 3
     assert told.stdout == (
-        "nothing left that is here; the file of 1 item is missing: t0; "
+        "nothing left that is here; 1 item or its file is missing: t0; "
         "hypervisor cancel q --missing ends them\n"
     )
     waited = run_forked("wait", "q", "--timeout", "20")
@@ -233,7 +233,7 @@ def test_a_branch_on_which_all_files_are_others_leaves_the_queue_at_rest(
         (project / "tasks").rmdir()
         (project / "tasks").touch()
     told = run_forked("next", "q")
-    assert told.returncode == 3 and "the files of 25 items are missing: t0" in told.stdout
+    assert told.returncode == 3 and "25 items or their files are missing: t0" in told.stdout
     for words in (
         ["wait", "q", "--timeout", "20"],
         ["work", "q", "--agent", "command", "--", "true"],

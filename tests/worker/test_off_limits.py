@@ -320,6 +320,8 @@ def test_the_file_of_an_item_may_be_written_wherever_it_lies(project: Path) -> N
     open_queue(project, [".claude/tasks"])
     claim = take(project)
     append(".claude/tasks/a.md")(project)
+    # A writer of ours was killed there.
+    (home / ".hypervisor-0123456789abcdef.tmp").write_text("its next version\n")
     assert done(project, claim) == "done"
 
 

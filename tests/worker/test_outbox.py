@@ -9,6 +9,7 @@ import pytest
 
 from hypervisor import worker
 from hypervisor.ledger import Ledger
+from hypervisor.tasks import write
 from hypervisor.views import summary, summary_text
 from hypervisor.worker import outbox
 from ledger.support import Child
@@ -207,6 +208,24 @@ def test_what_was_undone_meanwhile_is_not_written_by_a_slow_writer(project: Path
         before = path.read_bytes()
         ledger.outbox.written(rows[0].token)
         outbox._write(ledger, rows[0], outbox._Here(ledger.root, rows), True)
+    assert path.read_bytes() == before
+
+
+def test_the_other_half_of_an_end_is_not_written_once_the_first_was_undone(
+    project: Path, run_forked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project / "todos/001-ready-p2-a.md"
+    path.parent.mkdir()
+    path.write_text("---\nstatus: ready\n---\nDo it.\n")
+    open_queue(project, ["todos"])
+    before = path.read_bytes()
+    with Ledger.open(str(project)) as ledger, monkeypatch.context() as killed:
+        [claim] = worker.take(ledger, "q", "w")
+        killed.setattr(write, "move", lambda *_: 1 / 0)
+        worker.finish(ledger, claim.token, "done", {"summary": "did it"})
+    assert path.read_bytes() != before
+    assert run_forked("undo", "q").returncode == 0
+    run_forked("status", "q")
     assert path.read_bytes() == before
 
 

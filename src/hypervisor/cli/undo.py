@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     except NothingToUndo as error:
         nothing = error
     left = [result for result in results if result.outcome not in FINE]
-    restored = sum(result.outcome == "restored" for result in results)
+    # Of the items of one file that is told once.
+    fine = {one.path: one for one in results if one.outcome == "already as before"}
+    fine |= {one.path: one for one in results if one.outcome == "restored"}
+    restored = sum(one.outcome == "restored" for one in fine.values())
     ours = {os.path.relpath(one.path, root) for one in results}
     stays = _settle(root, args, ours, [one.id for one in results if one.outcome in FINE])
     if nothing is not None and (stays is None or not (stays.commits or stays.files)):
@@ -60,15 +63,15 @@ def run(args: argparse.Namespace) -> int:
             shown[name] = [{"id": one.id, what: one.what, "command": one.command} for one in those]
         print(json.dumps(shown, ensure_ascii=False))
         return 1 if left else 0
-    already = len(results) - restored - len(left)
+    already = len(fine) - restored
     print(
         f"{count(restored, 'file')} restored"
         + (f", {already} already as before" if already else "")
         + (f", {len(left)} left as {either(len(left), 'it is', 'they are')}" if left else "")
     )
-    new = [one for one in results if one.outcome == "restored"]
+    new = [one for one in fine.values() if one.outcome == "restored"]
     _list([f"{one.outcome}{_why(one)}: {_path(root, one)}" for one in new])
-    _list([f"{_path(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
+    _list([f"{_place(root, one)}: {one.outcome}: {one_line(one.detail)}" for one in left])
     if stays is not None:
         tell_stays(stays, "that is what hypervisor wrote; ")
         options.tell_person(f"hypervisor status {args.queue}")
@@ -121,6 +124,12 @@ def _refuse_unknown(root: str, state: State, queue: str) -> None:
 
 def _path(root: str, one: Restored) -> str:
     return one_line(os.path.relpath(one.path, root), 500)
+
+
+def _place(root: str, one: Restored) -> str:
+    """Return the path of a task, or the id of one of the many items of a file, which has that."""
+    path = os.path.relpath(one.path, root)
+    return one_line(one.id if one.id.startswith(f"{path}#") else path, 500)
 
 
 def _why(one: Restored) -> str:

@@ -20,9 +20,11 @@ _DONE = (
     "and i.format is null"
 )
 _TASKS = (
-    "select i.id, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
-    "on i.queue = q.no where q.project = ? and i.fingerprint is not null and i.id in"
+    "select i.id, i.title, i.state, i.pending, i.content, q.name, q.state from queue q join item i "
+    "on i.queue = q.no where q.project = ? and {} and i.id in"
 )
+_WHOLE_FILE = "i.fingerprint is not null"
+_ONE_OF_MANY = "i.format is not null and i.fingerprint is null"
 
 
 class AcceptedTask(NamedTuple):
@@ -32,10 +34,21 @@ class AcceptedTask(NamedTuple):
     before: frozenset[str]
 
 
+class Marked(NamedTuple):
+    """One of the many items of a file that was done, and had its mark there."""
+
+    no: int
+    id: str
+    path: str
+    title: str
+    format: str
+
+
 class _Newest(NamedTuple):
     """The newest item under an id, with the name and state of its queue."""
 
     id: str
+    title: str | None
     state: str
     pending: str | None
     content: str | None
@@ -92,13 +105,24 @@ class Accepted(Part):
             if row.state == "blocked" or (row.state == "cancelled" and row.content is not None)
         }
 
-    def _newest(self, ids: Sequence[str]) -> Iterable[_Newest]:
+    def marked(self, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+        """Return those of these items of files of many whose newest end is an accepted one that had
+        its mark there, each with its queue and title; not what was undone."""
+        return {
+            row.id: (row.queue, row.title)
+            for row in self._newest(ids, _ONE_OF_MANY)
+            if row.state == "done" and row.pending is None and row.content
+        }
+
+    def _newest(self, ids: Sequence[str], which: str = _WHOLE_FILE) -> Iterable[_Newest]:
         found = {}
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
             rows = self._store.all(
-                _Newest, f"{_TASKS} ({marks}) order by i.no", (self._store.project, *some)
+                _Newest,
+                f"{_TASKS.format(which)} ({marks}) order by i.no",
+                (self._store.project, *some),
             )
             found.update({row.id: row for row in rows})
         return found.values()
@@ -117,17 +141,30 @@ class Accepted(Part):
         )
         return [tuple(row) for row in rows.fetchall()]
 
+    def marks_in(self, queue: int) -> list[Marked]:
+        """Return the items of files of many that were done in a generation (its number), and had
+        their marks there; not what was undone."""
+        return self._store.all(
+            Marked,
+            "select no, id, path, title, format from item where queue = ? and state = 'done' "
+            "and pending is null and content <> '' and fingerprint is null "
+            "and format is not null and path is not null order by no",
+            (queue,),
+        )
+
     def note(self, item: int, content: str) -> None:
         """Note what the file of an item (its number) holds as its work is handed in."""
         with self._store.write():
             self._store.change("update item set content = ? where no = ?", (content, item))
 
     def forget(self, queue: str, ids: Sequence[str]) -> None:
-        """Forget that items of `queue` were done: somebody took their reports and marks back."""
+        """Forget that items of `queue` were done: somebody took their reports and marks back, and
+        what of these was still to be written with them."""
         with self._store.write():
             self._store.change_many(
                 # Of an item in a file of many nothing but this is known of what its file held.
-                "update item set content = case when fingerprint is null then '' end "
+                "update item set content = case when fingerprint is null then '' end, "
+                "pending = case when pending = 'merge' then pending end "
                 "where id = ? and (fingerprint is not null or format is not null) "
                 "and queue in (select no from queue where project = ? and name = ?)",
                 [(item_id, self._store.project, queue) for item_id in ids],

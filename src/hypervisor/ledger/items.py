@@ -260,6 +260,11 @@ class Items(Part):
         with self._store.write():
             self._store.change("update item set path = ? where no = ?", (path, item))
 
+    def retitled(self, item: int, title: str) -> None:
+        """Note what an item (its number) says now, where it stands."""
+        with self._store.write():
+            self._store.change("update item set title = ? where no = ?", (title, item))
+
     def open_ids(self, queue: int) -> set[str]:
         """Return the ids of the items of a generation (its number) that have not ended."""
         rows = self._store.rows(

@@ -309,6 +309,7 @@ class Ready(NamedTuple):
 
     id: str
     path: str | None
+    title: str | None
     fingerprint: str | None
     format: str | None
     is_row: bool

@@ -95,7 +95,11 @@ class OtherItem(HypervisorError):
 
     def __init__(self, path: str, item_id: str, found: str | None) -> None:
         other = "a task without an id" if found is None else one_line(found, 80)
-        super().__init__(f"{one_line(path)}: {other} is there, not {one_line(item_id, 80)}")
+        known = one_line(item_id, 80)
+        super().__init__(
+            f"{one_line(path)}: {other} is there, not {known}",
+            f"give it the id {known} again, or put that task back",
+        )
 
 
 def mend_of(error: OSError, otherwise: str = "run the command again") -> str:

@@ -104,7 +104,7 @@ class LineScanner(State):
     def _continue_leaf(self, line: str, at: int, first: int, start: int, after: int) -> None:
         if self.leaf == "f":
             self._hide(start, after)
-            mark = line[first:].rstrip(" ")
+            mark = line[first:].rstrip(" \t")
             if first - at < 4 and mark.startswith(self.fence) and not mark.strip(self.fence[0]):
                 self.leaf = ""
             return

@@ -148,9 +148,7 @@ def put(
         edits: list[edit.Edit] = [edit.PutSection(token, lines)]
         word = words.word_for(status, task, document, settings) if status else None
         if word is not None and task.state != status:
-            is_flag = isinstance(document.value(task.status_key), bool)
-            value = word == "true" if is_flag and word in ("true", "false") else word
-            edits.append(edit.SetKey(task.status_key, value))
+            edits.append(words.written(word, task, document))
             edits += kind.ending(document, task, status or "", time.time()) if kind else []
         edited = edit.edit(document, edits)
         if assignee and task.assignee is None and not names_nobody_readable(document, task):

@@ -165,4 +165,4 @@ class _Scanner(LineScanner):
 
 @lru_cache(maxsize=32)
 def _fence_end(mark: str, length: int) -> re.Pattern[str]:
-    return re.compile(rf"^ {{0,3}}{mark}{{{length},}} *(?:\n|\Z)", re.MULTILINE)
+    return re.compile(rf"^ {{0,3}}{mark}{{{length},}}[ \t]*(?:\n|\Z)", re.MULTILINE)

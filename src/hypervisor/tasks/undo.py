@@ -13,14 +13,16 @@ from hypervisor.tasks.undo_packs import Packs, content_of, digest, kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from hypervisor.tasks.formats import Splice
     from hypervisor.tasks.undo_packs import Entry
 
 # Edits of the task server, which belong to no queue.
 UNDO = "task_manager"
 # What becomes of a file that holds no edit of ours any more.
 FINE = ("restored", "already as before")
+_EDITED = "somebody edited it after us; left as it is"
 
 
 class NothingToUndo(HypervisorError):
@@ -70,17 +72,25 @@ class UndoLog:
     def is_wanted(self, path: str | None = None) -> bool:
         """True while a file, or the one at `path` from the root, is as one of our edits left it:
         there is something to restore."""
-        written: dict[str, set[str]] = {}
+        written: dict[str, list[Entry]] = {}
         for entry in self.packs.entries():
-            if entry["was"] != entry["after"] and path in (None, entry["path"]):
-                written.setdefault(entry["path"], set()).add(entry["after"])
+            if entry["was"] == entry["after"] or "undone" in entry:
+                continue
+            if path in (None, entry["path"]):
+                written.setdefault(entry["path"], []).append(entry)
         return any(self._stands(path, those) for path, those in written.items())
 
-    def _stands(self, path: str, written: set[str]) -> bool:
+    def _stands(self, path: str, written: list[Entry]) -> bool:
+        from hypervisor.tasks.undo_marks import stands
+
         try:
-            return digest(write.look(os.path.join(self._root, path)).raw) in written
+            raw = write.look(os.path.join(self._root, path)).raw
         except (HypervisorError, OSError):
             return False
+        now, text = digest(raw), raw.decode("utf-8", "replace")
+        return any(
+            stands(text, entry) if "left" in entry else entry["after"] == now for entry in written
+        )
 
     def record(self, edits: Iterable[tuple[str, bytes, bytes, str]]) -> None:
         """Keep what is about to be written: (path, bytes before, bytes after, id) of each file.
@@ -96,21 +106,29 @@ class UndoLog:
             ]
         )
 
-    def record_splice(self, path: str, item_id: str, before: bytes, after: bytes) -> None:
-        """Do as `record` for an edit of one of the many items in the UTF-8 file at `path`: only
-        what it changes is kept, since the file may be edited once for each of them."""
-        start = _alike(before, after)
-        same = _alike(before[start:][::-1], after[start:][::-1])
-        # Between whole characters.
-        while start and (after[start - 1] & 0xC0) in (0x80, 0xC0):
-            start -= 1
-        while same and after[len(after) - same] & 0xC0 == 0x80:
-            same -= 1
-        entry = self._made(path, before, after, item_id)
-        entry["start"] = start
-        entry["old"] = before[start : len(before) - same].decode()
-        entry["new"] = after[start : len(after) - same].decode()
-        self.packs.add([entry])
+    def record_marks(self, path: str, item_id: str, text: str, edits: Iterable[Splice]) -> None:
+        """Do as `record` for edits of `text` that mark one of the many items of the file at `path`:
+        only what they change is kept, since the file may be edited once for each item."""
+        from hypervisor.tasks.formats import spliced
+
+        made = []
+        # The last one first: so each is an edit of the text before it.
+        for edit in sorted(edits, reverse=True):
+            made.append(self._mark(path, item_id, text, edit))
+            text = spliced(text, [edit])
+        self.packs.add(made)
+
+    def _mark(self, path: str, item_id: str, text: str, edit: Splice) -> Entry:
+        from hypervisor.tasks.formats import spliced
+        from hypervisor.tasks.undo_marks import around
+
+        after = spliced(text, [edit])
+        entry = self._made(path, text.encode(), after.encode(), item_id)
+        entry["old"], entry["new"] = text[edit.start : edit.end], edit.new
+        entry["left"], entry["right"] = around(after, edit.start, edit.start + len(edit.new))
+        if edit.parts:
+            entry["parts"] = list(edit.parts)
+        return entry
 
     def record_rename(self, path: str, new: str, content: bytes, item_id: str) -> None:
         """Do as `record` for another name of the file at `path`, which holds `content`."""
@@ -144,8 +162,8 @@ class UndoLog:
             if "to" in entry:
                 renamed += [entry] if item_id in (None, entry["id"]) else []
                 continue
-            # Files change their places; the items of one file can only be undone together.
-            of = "" if "start" in entry else str(entry["id"])
+            # Files change their places; the items of one file stay in it together.
+            of = "" if "left" in entry else str(entry["id"])
             chains.setdefault((os.path.join(self._root, entry["path"]), of), []).append(entry)
         if item_id is not None:
             chains = {
@@ -160,23 +178,28 @@ class UndoLog:
             )
         for entry in renamed:
             self._rename_back(entry)
-        results = [
-            self._restore(path, entries, item_id)
-            if self._is_allowed(path)
-            else Restored(path, str(entries[0]["id"]), "failed", "it is outside of the project")
-            for (path, _), entries in chains.items()
-        ]
-        self._follow(results, list(chains.values()))
+        results = []
+        for (path, of), entries in chains.items():
+            if not self._is_allowed(path):
+                outside = "it is outside of the project"
+                results.append(Restored(path, str(entries[0]["id"]), "failed", outside))
+            elif of:
+                results.append(self._restore(path, entries))
+            else:
+                results += self._unmark(path, entries, item_id)
+        self._follow(results, chains)
         done = [result.path for result in results if result.outcome == "restored"]
         write.sync_folders(done)
         return results
 
-    def _follow(self, results: list[Restored], chains: list[list[Entry]]) -> None:
+    def _follow(
+        self, results: list[Restored], chains: Mapping[tuple[str, str], list[Entry]]
+    ) -> None:
         """Restore the tasks that are no longer where we wrote into them where they are now."""
         maybe = [
-            (number, one.id, entries)
-            for number, (one, entries) in enumerate(zip(results, chains, strict=True))
-            if one.outcome in ("missing", "edited since") and "start" not in entries[0]
+            (number, one.id, chains[one.path, one.id])
+            for number, one in enumerate(results)
+            if one.outcome in ("missing", "edited since") and (one.path, one.id) in chains
         ]
         if not maybe:
             return
@@ -192,7 +215,7 @@ class UndoLog:
         wanted = {item_id: entries[0]["path"] for item_id, (_, entries) in lost.items()}
         for item_id, place in locate_all(self._root, settings, wanted).items():
             number, entries = lost[item_id]
-            results[number] = self._restore(os.path.join(self._root, place), entries, item_id)
+            results[number] = self._restore(os.path.join(self._root, place), entries)
 
     def _rename_back(self, entry: Entry) -> None:
         """Give a file its former name, if it is as we left it and nothing has that."""
@@ -206,34 +229,53 @@ class UndoLog:
             # Told as missing.
             return
 
-    def _restore(self, path: str, entries: list[Entry], item_id: str | None) -> Restored:
+    def _restore(self, path: str, entries: list[Entry]) -> Restored:
         """Write what stood before the edits of one file, given the newest first."""
-        name = item_id or str(entries[0]["id"])
+        name = entries[0]["id"]
         try:
             seen = write.look(path)
-        except FileNotFoundError:
-            return Restored(path, name, "missing", "the file is not there any more")
-        except OSError as error:
-            return Restored(path, name, "failed", error.strerror or str(error))
-        original = _rewound(seen.raw, entries, item_id if "start" in entries[0] else None)
-        if original is None:
-            now = digest(seen.raw)
-            if any(entry["was"] == now for entry in entries):
-                return Restored(path, name, "already as before")
-            edited = "somebody edited it after us; left as it is"
-            return Restored(path, name, "edited since", edited)
-        try:
-            if item_id is not None and "start" in entries[0]:
-                # Or the edits before it could no longer be undone.
-                self.record_splice(path, item_id, seen.raw, original)
+            original = _rewound(seen.raw, entries)
+            if original is None:
+                now = digest(seen.raw)
+                if any(entry["was"] == now for entry in entries):
+                    return Restored(path, name, "already as before")
+                return Restored(path, name, "edited since", _EDITED)
             write.replace(path, seen, original, sync_folder=False)
-        except FileChanged:
-            return Restored(path, name, "edited since", "somebody is editing it now; left as it is")
-        except HypervisorError as error:
-            return Restored(path, name, "failed", str(error))
-        if item_id is None and digest(original) != entries[-1]["was"]:
+        except (OSError, HypervisorError) as error:
+            return Restored(path, name, *_failed(error))
+        if digest(original) != entries[-1]["was"]:
             return Restored(path, name, "restored", "up to an edit that somebody made in between")
         return Restored(path, name, "restored")
+
+    def _unmark(self, path: str, entries: list[Entry], item_id: str | None) -> list[Restored]:
+        """Take the marks of one item, or of all, out of a file of many."""
+        from contextlib import nullcontext
+
+        from hypervisor.tasks import formats
+        from hypervisor.tasks.undo_marks import without
+
+        names = dict.fromkeys([item_id] if item_id else [entry["id"] for entry in entries])
+        try:
+            kind = formats.of_file(path, write.look(path).raw.decode("utf-8", "replace"))
+            with kind.lock(path) if kind else nullcontext():
+                seen = write.look(path)
+                made, told = without(seen.raw.decode(), entries, item_id)
+                if made and item_id is not None:
+                    # Or it would be unclear what stood around the marks of others before.
+                    undone = [self._mark(path, item_id, text, edit) for text, edit in made]
+                    self.packs.add([{**entry, "undone": True} for entry in undone])
+                for text, edit in made[-1:]:
+                    after = formats.spliced(text, [edit]).encode()
+                    write.replace(path, seen, after, sync_folder=False)
+        except (OSError, HypervisorError, UnicodeDecodeError) as error:
+            return [Restored(path, name, *_failed(error)) for name in names]
+        # Marks that were taken back together are no longer among those that stood around them.
+        if not made and any(entry["was"] == digest(seen.raw) for entry in entries):
+            told = dict.fromkeys(told, "already as before")
+        return [
+            Restored(path, name, told[name], _EDITED if told[name] == "edited since" else "")
+            for name in names
+        ]
 
     def _is_allowed(self, path: str) -> bool:
         real = os.path.realpath(path)
@@ -247,50 +289,20 @@ class UndoLog:
         return full[len(below) :] if full.startswith(below) else full
 
 
-def _rewound(raw: bytes, entries: list[Entry], item_id: str | None) -> bytes | None:
+def _rewound(raw: bytes, entries: list[Entry]) -> bytes | None:
     """Walk the edits of one file, the newest first, back from its bytes; return what stood before
-    all of them, or without those of one item; None where the bytes are not of our writing."""
-    now, found = raw, False
-    # Where later edits that stay have moved what stands behind them.
-    later: list[tuple[int, int, int]] = []
-    kept = raw
+    all of them, None where the bytes are not of our writing."""
+    now = None
     for entry in entries:
-        if entry["after"] != digest(now) or entry["was"] == entry["after"]:
-            continue
-        now = _before(now, entry)
-        if item_id is None or "start" not in entry:
-            kept, found = now, True
-            continue
-        start, old, new = entry["start"], entry["old"].encode(), entry["new"].encode()
-        if entry["id"] != item_id:
-            later.append((start, len(old), len(new)))
-            continue
-        for begin, gone, come in reversed(later):
-            if begin + gone <= start:
-                start += come - gone
-            elif begin < start + len(new):
-                return None
-        if kept[start : start + len(new)] != new:
-            return None
-        kept, found = kept[:start] + old + kept[start + len(new) :], True
-    return kept if found else None
+        if entry["after"] == digest(raw) and entry["was"] != entry["after"]:
+            now = raw = content_of(entry["before"])
+    return now
 
 
-def _alike(one: bytes, other: bytes) -> int:
-    """Return how many bytes two texts have in common at their start."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _before(after: bytes, entry: Entry) -> bytes:
-    if "start" not in entry:
-        return content_of(entry["before"])
-    end = entry["start"] + len(entry["new"].encode())
-    old: str = entry["old"]
-    return after[: entry["start"]] + old.encode() + after[end:]
+def _failed(error: OSError | HypervisorError | UnicodeDecodeError) -> tuple[str, str]:
+    """Return what became of a file, and the detail of that."""
+    if isinstance(error, FileNotFoundError):
+        return "missing", "the file is not there any more"
+    if isinstance(error, FileChanged):
+        return "edited since", "somebody is editing it now; left as it is"
+    return "failed", (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
     class Entry(TypedDict):
         """An edit of ours: `at` (Unix time, in ns), the bytes of the file before, or `new` that was
-        put in the place of `old`, or the path `to` that it got, and the hashes of the file."""
+        put in the place of `old` between `left` and `right`, or the path `to` that it got, and the
+        hashes of the file. A mark goes with that of any of `parts`; `undone` is one taken back."""
 
         at: int
         id: str
         path: str
         before: NotRequired[str | dict[str, str]]
-        start: NotRequired[int]
+        left: NotRequired[str]
         old: NotRequired[str]
         new: NotRequired[str]
+        right: NotRequired[str]
+        parts: NotRequired[list[str]]
+        undone: NotRequired[bool]
         to: NotRequired[str]
         was: str
         after: str
@@ -42,7 +46,7 @@ _LARGEST = 1 << 30
 _PACK = late(r"[0-9]{8}-[0-9]+\.jsonl")
 _SEAL = b', "seal": "'
 _ENTRY = {"at": int, "id": str, "path": str, "was": str, "after": str}
-_SPLICE = {"start": int, "old": str, "new": str}
+_MARK = ("left", "old", "new", "right")
 
 
 class Packs:
@@ -172,12 +176,10 @@ class Packs:
             known = known and "\0" not in entry["path"]
             if known and "to" in entry:
                 return entry if type(entry["to"]) is str and "\0" not in entry["to"] else None
-            if known and "start" in entry:
-                return (
-                    entry
-                    if all(type(entry.get(n)) is kind for n, kind in _SPLICE.items())
-                    else None
-                )
+            if known and "left" in entry:
+                parts = entry.get("parts", [])
+                texts = [*map(entry.get, _MARK), *parts]
+                return entry if type(parts) is list and {*map(type, texts)} == {str} else None
             return entry if known and digest(content_of(entry["before"])) == entry["was"] else None
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             return None

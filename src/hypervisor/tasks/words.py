@@ -7,6 +7,7 @@ import os
 from hypervisor.system.late import late
 from hypervisor.system.reading import KIB, NotReadable, read_start
 from hypervisor.tasks import task_files
+from hypervisor.tasks.edit import SetKey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ def word_for(state: str, task: Task, document: Document, settings: Settings) -> 
     if task.family.told:
         return task.family.words.get(state)
     return _of_siblings(state, task, document, settings) or task.family.words.get(state)
+
+
+def written(word: str, task: Task, document: Document) -> SetKey:
+    """Return the edit that has `word` as the status: as a truth value, or as a list of one, where
+    the one that stands is that."""
+    stands = document.value(task.status_key)
+    if isinstance(stands, bool) and word in ("true", "false"):
+        return SetKey(task.status_key, word == "true")
+    is_lone = isinstance(stands, list) and len(stands) == 1
+    return SetKey(task.status_key, [word] if is_lone else word)
 
 
 def _of_siblings(state: str, task: Task, document: Document, settings: Settings) -> str | None:

@@ -49,6 +49,8 @@ __all__ = [
     "sync_folders",
 ]
 
+# Some file systems have no second name for a file.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 # New files that are on their way to the disk at once: each keeps a descriptor open.
 _TOGETHER = 64
 
@@ -204,17 +206,31 @@ def move(path: str, new: str) -> Identity:
     then. A process that is killed in between leaves both names for the same file, and the next one
     ends it. Raises FileChanged, and NotWritten."""
     try:
-        try:
-            os.link(path, new, follow_symlinks=False)
-        except FileExistsError:
-            refuse_taken(path, new)
-        os.unlink(path)
+        if _linked(path, new):
+            os.unlink(path)
+        else:
+            os.rename(path, new)
         sync_folders([new])
         return identity_of(os.stat(new))
     except FileNotFoundError:
         raise FileChanged(path) from None
     except OSError as error:
         raise NotWritten(path, error.strerror or str(error), mend_of(error)) from None
+
+
+def _linked(path: str, new: str) -> bool:
+    """Give a file a second name, unless it has that; False where its file system has no such thing.
+    Raises NotWritten if another file has it, and OSError."""
+    try:
+        os.link(path, new, follow_symlinks=False)
+    except FileExistsError:
+        refuse_taken(path, new)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        refuse_taken(path, new)
+        return False
+    return True
 
 
 def sync_folders(paths: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from hypervisor.tasks.dependencies import link_target
 from hypervisor.tasks.front_matter import is_closed_by_reason
 from hypervisor.tasks.read import Document
 from hypervisor.tasks.task import Task
-from hypervisor.tasks.words import word_for
+from hypervisor.tasks.words import word_for, written
 from hypervisor.triage import assignee, complexity, words
 from hypervisor.triage.words import Words
 
@@ -98,9 +98,7 @@ def _close(task: Task, document: Document, settings: Settings, reason: str, rule
     if word is None:
         note = f"status unchanged: no word for done is known in the family {task.family.name}"
         return closed._replace(notes=(note,))
-    return closed._replace(
-        changes=(f"status->{word}",), edits=(edit.SetKey(task.status_key, word),)
-    )
+    return closed._replace(changes=(f"status->{word}",), edits=(written(word, task, document),))
 
 
 def _assign(

@@ -356,6 +356,10 @@ def _ended_in_its_file(
     item = mark.read(path, formats.get(format), own_id, claim.title)
     if (ended := _set_by_someone(ledger, claim, item.state, item.word)) is not None:
         return ended
+    if item.title != claim.title:
+        # It is told apart by that when it ends.
+        ledger.items.retitled(claim.number, item.title)
+        claim.title = item.title
     kept = claim.payload if isinstance(claim.payload, dict) else {}
     claim.payload = {**kept, "text": item.text, "line": item.line}
     return None

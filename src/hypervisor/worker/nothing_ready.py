@@ -113,9 +113,9 @@ def _above(ledger: Ledger, queue: Queue, model: str | None) -> list[tuple[str, i
 
 
 def told_missing(ids: list[str], number: int) -> str:
-    """Return in words that the files of `number` items, of these among others, are not here."""
+    """Return in words that `number` items, these among others, or their files are not here."""
     named = listed(ids, _SHOWN, 60)
-    which = either(number, "the file of 1 item is", f"the files of {number} items are")
+    which = either(number, "1 item or its file is", f"{number} items or their files are")
     return f"{which} missing: {named}"
 
 

@@ -16,7 +16,7 @@ from hypervisor.system.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from typing import TypeGuard
 
     from hypervisor.ledger import Ledger
@@ -77,7 +77,8 @@ def flush(ledger: Ledger, limit: int | None = 200) -> list[tuple[str, str]]:
 
 def thrown_away(ledger: Ledger, queue: int) -> dict[int, str]:
     """Return the items (id by number) of a generation that were done, and whose files hold again
-    what they held before the report was written: git has put it back."""
+    what they held before the report was written: git has put it back. Of the many items of a file,
+    those whose marks are gone, by whomever."""
     from hypervisor.system.digests import digest_of
     from hypervisor.system.files import fingerprint_of, is_same
 
@@ -90,11 +91,32 @@ def thrown_away(ledger: Ledger, queue: int) -> dict[int, str]:
         except OSError:
             continue
     known = ledger.accepted.of_tasks([item_id for item_id, _ in changed.values()])
-    return {
+    gone = {
         number: item_id
         for number, (item_id, file) in changed.items()
         if item_id in known and digest_of(file) in known[item_id].before
     }
+    return gone | _marks_gone(ledger, queue)
+
+
+def _marks_gone(ledger: Ledger, queue: int) -> dict[int, str]:
+    rows = ledger.accepted.marks_in(queue)
+    if not rows:
+        return {}
+    from hypervisor.tasks.formats import mark
+
+    there: dict[str, Container[tuple[str, str]]] = {}
+    gone = {}
+    for row in rows:
+        if row.path not in there:
+            try:
+                found = mark.items_in(os.path.join(ledger.root, row.path), row.format)
+            except (HypervisorError, OSError):
+                found = []
+            there[row.path] = {(one.id, one.title) for one in found if one.state == "ready"}
+        if (mark.local_id(row.id, row.path), row.title) in there[row.path]:
+            gone[row.no] = row.id
+    return gone
 
 
 def tidy(ledger: Ledger, queue: str) -> None:
@@ -171,8 +193,7 @@ def _write(
     if commit is not None:
         here.wait_for(commit, row)
     if row.format is not None and holds_many(row.format):
-        _mark(ledger, row, row.format, told.get("reason") or "")
-        return _UNKNOWN
+        return None, _mark(ledger, row, row.format, told.get("reason") or "")
     from hypervisor.tasks import report
 
     if row.state != row.outcome:
@@ -197,11 +218,11 @@ def _write(
     return _put(ledger, row, end.status, lines, wanted, assignee, search=search)
 
 
-def _mark(ledger: Ledger, row: Pending, format: str, why: str) -> None:
+def _mark(ledger: Ledger, row: Pending, format: str, why: str) -> str | None:
     from hypervisor.tasks.formats import mark
 
     assert row.path is not None, "an item of a file has its path"
-    mark.put(
+    return mark.put(
         os.path.join(ledger.root, row.path),
         format,
         row.id,

@@ -13,9 +13,12 @@ from hypervisor.config.lock_folders import lock_folders
 from hypervisor.ledger.lock_view import LockView
 from hypervisor.system.errors import BrokenFile, OtherItem
 from hypervisor.system.files import fingerprint_of, is_same
+from hypervisor.worker.outbox import holds_many
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
     from typing import Literal
 
     from hypervisor.ledger import Ledger
@@ -34,22 +37,14 @@ def missing(ledger: Ledger, queue: str, most: int | None = MOST) -> tuple[list[s
     """Look at the first `most` ready items of `queue`, None for all: return the ids of those whose
     files are not there, and whether that goes for all of them, so that nothing is handed out."""
     ready = ledger.items.ready(queue, most)
-    gone = [
-        row.id
-        for row in ready
-        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
-    ]
+    gone = list(_gone(ledger.root, ready))
     return gone, bool(ready) and len(gone) == len(ready)
 
 
 def all_missing(ledger: Ledger, queue: str) -> list[str]:
     """Return the ids of all items of `queue`, ready or waiting, whose files are not there, and are
     nowhere else."""
-    gone = {
-        row.id: row.path
-        for row in ledger.items.ready(queue, waiting=True)
-        if row.path is not None and not row.is_row and not _is_there(ledger.root, row, row.path)
-    }
+    gone = _gone(ledger.root, ledger.items.ready(queue, waiting=True))
     if not gone:
         return []
     from hypervisor.config.settings import load
@@ -57,6 +52,47 @@ def all_missing(ledger: Ledger, queue: str) -> list[str]:
 
     moved = locate_all(ledger.root, load(ledger.root), gone)
     return [item_id for item_id in gone if item_id not in moved]
+
+
+def _gone(root: str, rows: Iterable[Ready]) -> dict[str, str]:
+    """Return the paths of those items (by id) that are not there, nor anything of their file."""
+    lists = _Lists(root)
+    return {
+        row.id: row.path
+        for row in rows
+        if row.path is not None
+        and not row.is_row
+        and not (_is_there(root, row, row.path) and lists.hold(row, row.path))
+    }
+
+
+class _Lists:
+    """Files that hold many items, each read once."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._known: dict[str, tuple[Counter[str], Counter[str]] | None] = {}
+
+    def hold(self, item: Ready, path: str) -> bool:
+        """True unless the file at `path` is such a one, and the item does not stand there once."""
+        if item.format is None or not holds_many(item.format):
+            return True
+        from collections import Counter
+
+        from hypervisor.tasks.formats import mark
+
+        if path not in self._known:
+            self._known[path] = None
+            try:
+                found = mark.items_in(os.path.join(self._root, path), item.format)
+                self._known[path] = Counter(x.id for x in found), Counter(x.title for x in found)
+            except (BrokenFile, OSError):
+                pass
+        known = self._known[path]
+        if known is None:
+            return True
+        ids, titles = known
+        return ids[mark.local_id(item.id, path)] == 1 or titles[item.title or ""] == 1
 
 
 def lock_view(ledger: Ledger) -> LockView:

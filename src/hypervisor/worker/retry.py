@@ -122,7 +122,7 @@ def _reopen(ledger: Ledger, queue: str, row: Item) -> None:
 def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
     """Have a task's file that says `state` say that it is ready, if that can be written."""
     from hypervisor.config.settings import load
-    from hypervisor.tasks import edit, read, write
+    from hypervisor.tasks import edit, read, words, write
     from hypervisor.tasks.front_matter import task_of
     from hypervisor.tasks.locate import expect, is_elsewhere, locate
 
@@ -138,7 +138,7 @@ def set_back(ledger: Ledger, row: Item, state: str, log: UndoLog) -> None:
         if task is None or word is None or task.state != state:
             return
         expect(task, document, row.id, place)
-        edited = edit.edit(document, [edit.SetKey(task.family.fields["status"], word)])
+        edited = edit.edit(document, [words.written(word, task, document)])
         log.record([(path, edited.before, edited.after, row.id)])
         write.replace(path, document, edited.after)
     except (HypervisorError, OSError):

@@ -180,9 +180,19 @@ def _list(place: str, folder: str, looks: tuple[int, int, int], status: os.stat_
         if name.casefold() != STATE:
             path, file = inside + name, f"{place}/{name}"
             # A note, where the project is the user's home, is no change.
-            if (protected.steers(path) or protected.wants_naming(path)) and not is_note(file):
+            counts = protected.steers(path) or protected.wants_naming(path)
+            if counts and not (is_note(file) or _is_next_version(name)):
                 found.files.append((path, file))
     return found
+
+
+def _is_next_version(name: str) -> bool:
+    """True for that of a task that is being written, or whose writer was killed."""
+    if not name.startswith(".hypervisor-"):
+        return False
+    from hypervisor.tasks.temporary import is_temporary
+
+    return is_temporary(name)
 
 
 def _with_a_name(names: list[str]) -> list[str]:

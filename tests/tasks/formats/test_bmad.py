@@ -39,6 +39,13 @@ def test_only_stories_are_items_by_the_words_of_the_sprint() -> None:
     }  # fmt: skip
 
 
+def test_a_separator_of_unicode_in_a_remark_ends_no_line() -> None:
+    text = "development_status:\n  # a\u2028b\n  1-1-a: ready-for-dev # \x85 \x0c\n  1-2-b: done"
+    assert sprint(text) == {"1-1-a": "ready", "1-2-b": "done"}
+    told = ended("bmad", text, "1-1-a", "/none/sprint-status.yaml")
+    assert told == text.replace("ready-for-dev", "review")
+
+
 def test_a_done_story_goes_to_review_and_never_backwards() -> None:
     path = "/none/sprint-status.yaml"
     told = ended("bmad", SPRINT, "1-2-b", path)

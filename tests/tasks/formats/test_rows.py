@@ -158,12 +158,27 @@ def test_other_rows_are_finished_where_a_word_is_beyond_doubt(
     assert told(row, "rows")[2] == state
 
 
-@pytest.mark.parametrize("name", ["beads", "github", "gitlab", "taskwarrior"])
-def test_a_tool_closes_with_a_fixed_reason(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "item_id", "others"),
+    [
+        ("beads", "bd-a3f2.1; rm -r /", []),
+        ("github", "7", ["https://github.com/o/r/issues/7", "7; rm -r /", "#7", "\u0667", ""]),
+        ("gitlab", "7", ["https://gitlab.com/o/r/-/issues/7", "7 8", ""]),
+        (
+            "taskwarrior",
+            "123e4567-e89b-12d3-a456-426614174000",
+            ["rc:/tmp/rc", "rc.hooks.location=/tmp", "project:Home", "+tag", "7", "1-99", ""],
+        ),
+    ],
+)
+def test_a_tool_closes_with_a_fixed_reason_one_item_by_its_own_id(
+    name: str, item_id: str, others: list[str]
+) -> None:
     kind = formats.get(name)
     assert isinstance(kind, formats.rows.Rows)
-    command = kind.closing("7; rm -r /")
-    assert command is not None and "7; rm -r /" in command
+    command = kind.closing(item_id)
+    assert command is not None and item_id in command
+    assert [kind.closing(other) for other in others] == [None] * len(others)
 
 
 def test_a_flag_in_any_spelling_is_a_finished_row() -> None:

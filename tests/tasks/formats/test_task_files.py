@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +19,9 @@ from hypervisor.intake import opening
 from hypervisor.intake.preflight import Preflight, check
 from hypervisor.intake.sources import expand
 from hypervisor.ledger import Ledger
-from hypervisor.tasks import task_files
+from hypervisor.tasks import task_files, write
+from hypervisor.tasks.edit import SetKey
+from hypervisor.tasks.front_matter import task_of
 from hypervisor.tasks.read import read
 from hypervisor.tasks.undo import UndoLog
 from hypervisor.worker import outbox
@@ -312,6 +317,33 @@ def test_a_done_todo_gets_its_word_and_its_name_and_undo_both_back(project: Path
     ledger.close()
 
 
+def test_a_todo_gets_its_name_where_a_file_has_but_one(
+    project: Path, lay: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = todo(lay, "001-ready-p2-a", "ready")
+    before = path.read_bytes()
+    move = write.move
+
+    def on_such_a_file_system(old: str, new: str) -> object:
+        with monkeypatch.context() as there:
+            there.setattr(os, "link", refused)
+            return move(old, new)
+
+    monkeypatch.setattr(write, "move", on_such_a_file_system)
+    ledger = end(project, "todos")
+    done = path.with_name("001-complete-p2-a.md")
+    assert (path.exists(), header(done)["status"]) == (False, "complete")
+    with pytest.raises(write.NotWritten, match="already exists"):
+        move(str(todo(lay, "001-ready-p2-a", "ready")), str(done))
+    path.unlink()
+    UndoLog(ledger.state, "q").restore()
+    assert (path.read_bytes(), done.exists()) == (before, False)
+    ledger.close()
+
+
 @pytest.mark.parametrize("half", ["status", "rename", "both names"])
 def test_the_other_half_of_an_end_is_written_later(
     half: str, project: Path, lay: Lay, monkeypatch: pytest.MonkeyPatch
@@ -322,7 +354,6 @@ def test_the_other_half_of_an_end_is_written_later(
     opening.open_queue(str(project), load(str(project)), "q", checked)
     with Ledger.open(str(project)) as ledger:
         [claim] = worker.take(ledger, "q", "w")
-        from hypervisor.tasks import write
 
         def killed(*_: object) -> None:
             raise OSError("killed")
@@ -421,6 +452,21 @@ def test_done_in_a_vault_is_the_first_completed_word_and_two_dates(
     assert re.search(r"(?m)^touched: [\d-]{10}T[\d:]{8}\.000Z$", path.read_text())
 
 
+@pytest.mark.parametrize(("zone", "day"), [("AAA-14", "2026-01-02"), ("BBB+13", "2025-12-31")])
+def test_the_day_of_completion_is_that_of_the_users_own_calendar(
+    zone: str, day: str, project: Path, vault: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = read(str(vault("v/a.md", "stage: open", "tags: [todo]")))
+    task = task_of(document, load(str(project)))
+    assert task is not None and task.family.kind is not None
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        edits = task.family.kind.ending(document, task, "done", 1_767_268_800)
+    time.tzset()
+    assert edits == [SetKey("finished", day), SetKey("touched", "2026-01-01T12:00:00.000Z")]
+
+
 def test_a_property_makes_a_task_where_the_plugin_is_told_so(project: Path, lay: Lay) -> None:
     told = {
         "taskIdentificationMethod": "property", "taskPropertyName": "kind",
@@ -478,6 +524,14 @@ def test_a_format_that_is_told_goes_before_the_folder(project: Path, lay: Lay) -
         worker.finish(ledger, claim.token, "done", {"summary": "did it"})
         assert ledger.outbox.pending() == []
     assert header(path)["status"] == "completed"
+
+
+@pytest.mark.parametrize("told", ["[open]", "\n  - open", "\n- 'open'"])
+def test_a_status_that_is_a_list_of_one_stays_one(told: str, project: Path, lay: Lay) -> None:
+    lay(".claude/epics/e/epic.md", "name: e")
+    path = lay(".claude/epics/e/1.md", f"status: {told}", "updated: 2026-01-01")
+    end(project, ".claude/epics/e").close()
+    assert header(path)["status"] == ["closed"]
 
 
 def test_what_nobody_knows_comes_as_settings_to_paste(project: Path, lay: Lay) -> None:

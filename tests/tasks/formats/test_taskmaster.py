@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.system.errors import BrokenFile, FileChanged
+from hypervisor.system.state import State
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats import taskmaster
 from hypervisor.tasks.formats.json_spans import spans
+from hypervisor.tasks.formats.mark import put
+from hypervisor.tasks.undo import UndoLog
 from tasks.formats.support import ended, items
 
 PATH = "/p/.taskmaster/tasks/tasks.json"
@@ -188,3 +191,28 @@ def test_the_id_of_a_subtask_may_have_that_of_its_task_in_it() -> None:
         ]
         == "done"
     )
+
+
+@pytest.mark.parametrize("indent", [2, None])
+def test_marks_of_subtasks_are_undone_in_any_order_with_that_of_their_task(
+    indent: int | None, tmp_path: Path
+) -> None:
+    def told(*done: str) -> str:
+        tasks = [
+            task(above, "done" if {f"{above}.1", f"{above}.2"} <= set(done) else "pending",
+                 subtasks=[task(n, "done" if f"{above}.{n}" in done else "pending")
+                           for n in (1, 2)])
+            for above in (1, 2)
+        ]  # fmt: skip
+        return json.dumps({"master": {"tasks": tasks}}, indent=indent)
+
+    path = tmp_path / "tasks.json"
+    log = UndoLog(State.create(str(tmp_path)), "q")
+    path.write_text(told())
+    for own in ("1.1", "2.1", "2.2", "1.2"):
+        put(str(path), "taskmaster", f"f#{own}", own, f"T{own[-1]}", "done", log, lambda: True)
+    left = {"1.1", "1.2", "2.1", "2.2"}
+    for own in ("2.1", "1.1", "1.2", "2.2"):
+        [one] = log.restore(f"f#{own}")
+        left.remove(own)
+        assert (one.outcome, path.read_text()) == ("restored", told(*left))

@@ -14,13 +14,16 @@ from hypervisor.intake.preflight.look import Look
 from hypervisor.intake.preflight.many import look_at
 from hypervisor.intake.preflight.others import OtherRoots
 from hypervisor.intake.preflight.result import Hinted, Preflight, Warned
-from hypervisor.intake.preflight.rules import Verdict
+from hypervisor.intake.preflight.rules import Verdict, finished
 from hypervisor.intake.preflight.where import Where
 from hypervisor.intake.sources import Found, Known, tasks_below
 from hypervisor.ledger.lock_view import LockView
+from hypervisor.system.digests import digest_of
+from hypervisor.system.errors import BrokenFile
 from hypervisor.system.garbage import nothing_collected
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks.dependencies import BLOCKS
+from hypervisor.tasks.formats import mark
 from hypervisor.tasks.undo import UndoLog
 
 if TYPE_CHECKING:
@@ -86,6 +89,10 @@ def sort_by_locks(look: Look, root: str, settings: Settings, ledger: Ledger) -> 
     return _Sorting(root, settings, look, locks, {}, "work", None, ledger, alone=True).result()
 
 
+def _mend(queue: str) -> str:
+    return f"hypervisor summary {queue} --write writes it again"
+
+
 def _place(item: Candidate) -> str | None:
     """Return where an item stands, with the line if many stand in its file."""
     if item.format is None or item.payload is None:
@@ -132,6 +139,7 @@ class _Sorting:
             if item.verdict is None or item.verdict.group == "held":
                 item.verdict = self._outside(item) or item.verdict
         self._hold_accepted([item for item in items if item.verdict is None and item.content])
+        self._tell_reopened([item for item in items if item.verdict is None])
         self._tell_retry(items)
         if self._for_work:
             # A task beside the sources may say that it blocks one of them.
@@ -181,10 +189,44 @@ class _Sorting:
         known = self._ledger.accepted.of_tasks([task.id for task in tasks])
         for task in tasks:
             done = known.get(task.id)
-            if done is not None and task.content in done.before:
-                mend = f"hypervisor summary {done.queue} --write writes it again"
+            if done is None or task.content not in done.before:
+                continue
+            if task.file is not None and digest_of(task.file) != task.content:
+                # It was ended while it was read.
+                task.verdict = finished("done", f"done in queue {done.queue}")
+            else:
                 told = f"done in queue {done.queue}, and its report is not in the file any more"
-                task.verdict = Verdict("held", "accepted", f"{told}; {mend}")
+                task.verdict = Verdict("held", "accepted", f"{told}; {_mend(done.queue)}")
+
+    def _tell_reopened(self, items: Sequence[Candidate]) -> None:
+        """Warn of what was done in a file of many, and is open there again: a person may have taken
+        its mark back, or git."""
+        many = {item.id: item for item in items if item.format and item.payload is not None}
+        if self._ledger is None or self._again or not many:
+            return
+        now: dict[str, set[str]] = {}
+        for item_id, (queue, title) in self._ledger.accepted.marked(list(many)).items():
+            item = many[item_id]
+            if item.title != title:
+                # Another one has got its id.
+                continue
+            path = item.path or ""
+            if path not in now:
+                now[path] = {f"{path}#{one}" for one in self._open_in(path, item.format or "")}
+            line = item.payload["line"] if item.payload else ""
+            told = f"line {line} was done in queue {queue}, and its mark is not there any more"
+            if item_id in now[path]:
+                item.warn(f"{told}; {_mend(queue)}")
+            else:
+                # It was ended while it was read.
+                item.verdict = finished("done", f"done in queue {queue}")
+
+    def _open_in(self, path: str, format: str) -> list[str]:
+        try:
+            found = mark.items_in(os.path.join(self._root, path), format)
+        except (OSError, BrokenFile):
+            return []
+        return [one.id for one in found if one.state not in ("done", "cancelled")]
 
     def _tell_retry(self, items: Sequence[Candidate]) -> None:
         """Say of what a worker reported as blocked how it is worked on again. What is open again in

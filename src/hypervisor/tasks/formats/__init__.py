@@ -138,11 +138,13 @@ class Format:
 
 
 class Splice(NamedTuple):
-    """An edit of a text: `new` in the place of what stands from `start` to `end` in it."""
+    """An edit of a text: `new` in the place of what stands from `start` to `end` in it. Where it
+    marks what has `parts` (their ids), since the last of them is done, it goes with any of them."""
 
     start: int
     end: int
     new: str
+    parts: tuple[str, ...] = ()
 
 
 def hits(items: Sequence[Entry], own_id: str, title: str | None) -> list[int]:
@@ -211,6 +213,6 @@ def anywhere(folder: str) -> bool:
 
 def spliced(text: str, edits: Sequence[Splice]) -> str:
     """Return `text` with `edits` made, which are apart from each other."""
-    for start, end, new in sorted(edits, reverse=True):
+    for start, end, new, _ in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text

@@ -81,7 +81,8 @@ class AgentOS(SpecFolders):
         done = {one.id for one in found if one.box.done} | {item.id}
         parent = above(item.id, by_id)
         while parent is not None and all(one.id in done for one in inside[parent]):
-            edits += tick(text, by_id[parent].box.at)
+            ended = tuple(leaves(parent, inside))
+            edits += [one._replace(parts=ended) for one in tick(text, by_id[parent].box.at)]
             done.add(parent)
             parent = above(parent, by_id)
         return edits

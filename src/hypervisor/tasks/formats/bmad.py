@@ -113,7 +113,8 @@ def _lines(path: str, text: str) -> list[tuple[str, str, int, int]]:
     """Return the key and word of each story, and where the word stands. Raises BrokenFile."""
     found: list[tuple[str, str, int, int]] = []
     at, inside, indent = 0, False, ""
-    for line in text.splitlines(keepends=True):
+    # Not at a line separator of Unicode, which may stand in a remark.
+    for line in (f"{one}\n" for one in text.split("\n")):
         if line[:1] not in (" ", "\t", "#", "\r", "\n"):
             indent = ""
             inside = line.removeprefix("\ufeff").startswith("development_status:")

@@ -46,7 +46,10 @@ class GitHub(Rows):
     def parent(self, row: Row) -> str:
         return "".join(_numbers([row.get("parent")]))
 
-    def closing(self, item_id: str) -> list[str]:
+    def closing(self, item_id: str) -> list[str] | None:
+        """Do as `Rows.closing`; instead of a number, the tool takes the address of any issue."""
+        if not (item_id.isascii() and item_id.isdigit()):
+            return None
         return ["gh", "issue", "close", item_id, "--reason", "completed"]
 
 

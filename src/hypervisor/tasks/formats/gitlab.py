@@ -32,7 +32,10 @@ class GitLab(Rows):
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         return _WORDS.get(word.casefold(), "unknown")
 
-    def closing(self, item_id: str) -> list[str]:
+    def closing(self, item_id: str) -> list[str] | None:
+        """Do as `Rows.closing`; instead of a number, the tool takes the address of any issue."""
+        if not (item_id.isascii() and item_id.isdigit()):
+            return None
         return ["glab", "issue", "close", item_id]
 
 

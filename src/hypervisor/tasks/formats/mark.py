@@ -5,6 +5,9 @@ The lock is the file's, the item is found by its id and its text; what is gone o
 
 from __future__ import annotations
 
+from operator import eq
+
+from hypervisor.system.digests import sha256
 from hypervisor.system.errors import BrokenFile, FileChanged, NoSuchItem
 from hypervisor.tasks import formats, write
 from hypervisor.tasks.formats import Format, Splice
@@ -13,9 +16,16 @@ from hypervisor.tasks.read import refuse_conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Protocol
 
-    from hypervisor.tasks.undo import UndoLog
+    class Log(Protocol):
+        """What keeps edits before they are made."""
+
+        def record_marks(
+            self, path: str, item_id: str, text: str, edits: Iterable[Splice]
+        ) -> None: ...
+
 
 _TRIES = 20
 
@@ -52,9 +62,15 @@ def _find(path: str, text: str, kind: Format, own_id: str, title: str | None) ->
             path,
             same[1].line if same else None,
             f"the item {own_id} {what}",
-            "fix the file, or cancel the item",
+            "put its line back, once",
         )
     return same[0]
+
+
+def items_in(path: str, name: str) -> list[Item]:
+    """Return the items of the file at `path`, of the format `name`; what they wait for need not be
+    in them. Raises OSError and BrokenFile."""
+    return formats.get(name).at(path).bare(path, text_of(path)[1])
 
 
 def put(
@@ -64,37 +80,55 @@ def put(
     own_id: str,
     title: str | None,
     state: str,
-    log: UndoLog,
+    log: Log,
     wanted: Callable[[], bool],
     why: str = "",
-) -> None:
-    """Mark an item as ended with `state` in the file at `path`, of the format `name`.
+) -> str | None:
+    """Mark an item as ended with `state` in the file at `path`, of the format `name`; return the
+    digest of what that held before, None where the format writes nothing for that state.
 
-    `why` says what blocks it. Where it is marked already, or the format writes nothing for that
-    state, nothing is done. A file that somebody edits meanwhile is read again; `wanted` is asked
-    after each reading. Raises BrokenFile, FileChanged (it changed again and again) and OSError,
-    with the file as it was.
+    `why` says what blocks it. Where it is marked already, nothing is done. A file that somebody
+    edits meanwhile is read again; `wanted` is asked after each reading. Raises BrokenFile,
+    FileChanged (it changed again and again) and OSError, with the file as it was.
     """
     kind = formats.get(name).at(path)
     for _ in range(_TRIES):
         with kind.lock(path):
             seen, text = text_of(path)
             if not wanted():
-                return
+                return None
             item = _find(path, text, kind, own_id, title)
             blocked = state == "blocked"
             edits = kind.block(text, item, why) if blocked else kind.mark(text, item, state)
             if not edits:
-                return
+                return None if edits is None else sha256(seen.raw)
+            if title is not None and not _same_words(item.title, title):
+                what = f"the item {own_id} says something else now"
+                raise NoSuchItem(path, item.line, what, "put its text back, or mark it by hand")
             _prove(path, text, kind, item, edits, state)
             after = formats.spliced(text, edits).encode()
-            log.record_splice(path, item_id, seen.raw, after)
+            log.record_marks(path, item_id, text, [_named(edit, item_id, own_id) for edit in edits])
             try:
                 write.replace(path, seen, after)
-                return
+                return sha256(seen.raw)
             except FileChanged:
                 continue
     raise FileChanged(path)
+
+
+def _same_words(one: str, other: str) -> bool:
+    """True if two titles are one, but for signs and for what one says behind the other."""
+    first, second = (
+        "".join(char if char.isalnum() else " " for char in text.casefold()).split()
+        for text in (one, other)
+    )
+    return all(map(eq, first, second))
+
+
+def _named(edit: Splice, item_id: str, own_id: str) -> Splice:
+    """Return an edit whose parts are called as everywhere, as `item_id` is for `own_id`."""
+    file = item_id.removesuffix(own_id)
+    return edit._replace(parts=tuple(f"{file}{one}" for one in edit.parts))
 
 
 def _prove(path: str, text: str, kind: Format, item: Item, edits: list[Splice], state: str) -> None:

@@ -117,7 +117,9 @@ class Taskmaster(Format):
                     edits += _done(text, places, (*own, "subtasks", number), subtask, subtasks)
                     others = [one for one in subtasks if one is not subtask]
                     if all(_state(one) == "done" for one in others):
-                        edits += _done(text, places, own, task, tasks)
+                        parts = tuple(_part(task_id, one) for one in subtasks)
+                        above = _done(text, places, own, task, tasks)
+                        edits += [edit._replace(parts=parts) for edit in above]
         return edits
 
     @contextmanager

@@ -89,12 +89,13 @@ class TaskNotes(TaskFiles):
         )
 
     def ending(self, document: Document, task: Task, state: str, at: float) -> list[Edit]:
-        """The day of completion, and when the note was changed."""
-        fields, now = task.family.fields, time.gmtime(at)
+        """The day of completion, which is the user's, and when the note was changed."""
+        fields = task.family.fields
         edits: list[Edit] = []
         if state == "done":
-            edits.append(SetKey(fields["completed"], Stamp(time.strftime("%Y-%m-%d", now))))
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", now)
+            day = time.strftime("%Y-%m-%d", time.localtime(at))
+            edits.append(SetKey(fields["completed"], Stamp(day)))
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(at))
         return [*edits, SetKey(fields["modified"], Stamp(stamp))]
 
 

@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hypervisor.tasks.formats.rows import Row, StatusClass
 
+_HEX = frozenset("0123456789abcdefABCDEF-")
+# What the tool takes for the beginning of one.
+_SHORTEST = 8
 _WORDS = {
     "pending": "ready",
     "waiting": "waiting",
@@ -49,7 +52,11 @@ class Taskwarrior(Rows):
         waits = told if isinstance(told, list) else str(told or "").split(",")
         return Dependencies([str(one) for one in waits if one], [], {}, [], [])
 
-    def closing(self, item_id: str) -> list[str]:
+    def closing(self, item_id: str) -> list[str] | None:
+        """Do as `Rows.closing`; what is no uuid may be a filter of many, or a setting such as
+        `rc:FILE`."""
+        if len(item_id) < _SHORTEST or not _HEX.issuperset(item_id):
+            return None
         return ["task", item_id, "done"]
 
 
