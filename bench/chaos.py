@@ -283,13 +283,24 @@ class Chaos:
                     self.site.hypervisor("release", held["token"])
         for _ in range(3):
             for queue in SOURCES:
-                self.site.open(queue)
+                if self._reopened(self.site.open(queue).stdout):
+                    self.site.open(queue)
                 self.site.hypervisor("resume", queue)
                 self.site.hypervisor("retry", queue)
             while time.monotonic() < until and self._drain():
                 time.sleep(0.5)
         self.site.hypervisor("integrate", "rows")
         self.site.hypervisor("status")
+
+    def _reopened(self, told: str) -> bool:
+        """Do as `open` says of what is held: take reports back, or set the status back."""
+        for name in re.findall(r"blocked; .*?hypervisor undo files (\S+) takes", told):
+            self.site.hypervisor("undo", "files", name)
+        for name in re.findall(r"^  (\S+)  .*set its status back", told, re.MULTILINE):
+            for path in self.paths(name):
+                text = path.read_text()
+                path.write_text(text.replace("status: blocked", "status: active", 1))
+        return "takes that back" in told or "set its status back" in told
 
     def _drain(self) -> bool:
         """Do one item of each queue; False once none is handed out or held."""

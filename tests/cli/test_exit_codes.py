@@ -247,6 +247,7 @@ def test_done_next_ends_one_item_and_hands_out_the_next_in_one_call(
 
 def test_done_next_in_json_is_a_list_of_claims(project: Path, run: Run, token: str) -> None:
     ended = run("done", token, "--summary", "x", "--next", "--json")
+    assert ended.returncode == 0, ended.stderr
     claims = json.loads(ended.stdout)["claims"]
     assert [claim["id"] for claim in claims] == ["b"]
     last = run("done", claims[0]["token"], "--summary", "x", "--next", "--json")
@@ -374,3 +375,18 @@ def test_what_takes_something_away_is_not_offered_in_the_place_of_another_word(
     assert refused.returncode == 2
     offered = refused.stderr.rpartition("did you mean")[2]
     assert not any(verb in offered for verb in ("prune", "cancel", "undo", "unlock"))
+
+
+def test_a_program_that_was_replaced_while_it_ran_says_so_in_a_line(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypervisor.cli.status.run", gone)
+    ended = run("status")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "error: the program was removed or replaced while it ran\nhint: run the command again\n"
+    )
+
+
+def gone(args: object) -> int:
+    raise ModuleNotFoundError("No module named 'hypervisor.views.x'", name="hypervisor.views.x")

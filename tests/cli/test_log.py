@@ -14,6 +14,7 @@ from pathlib import Path
 from cli.test_shapes import check
 from conftest import REPO
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.views import history
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -40,6 +41,47 @@ def test_a_clock_that_was_set_back_meanwhile_changes_no_order(project: Path, run
     assert [(one["event"], one["id"]) for one in told[2:]] == [
         (event, name) for name in "abc" for event in ("claimed", "done")
     ]
+
+
+def test_news_stand_in_the_order_of_what_happened_however_the_clock_was_set(tmp_path: Path) -> None:
+    ledger = Ledger.open(str(tmp_path), create=True)
+    ledger.generations.open("q", [NewItem(name) for name in "abc"])
+    log = history.Log(ledger, "q")
+    [claim] = ledger.claims.claim("q", "w")
+    assert len(list(log.news())) == 3
+    ledger.ends.finish(claim.token, "done", {"summary": "x"})
+    for _ in "bc":
+        [claim] = ledger.claims.claim("q", "w")
+        ledger.refusals.note(claim.token, "lint", "no", "")
+        ledger.ends.finish(claim.token, "done", {"summary": "x"})
+    with ledger.store.write():
+        # Set back by an hour before each claim, and by half of one while it is held.
+        for table, at in (("claim", "claimed_at"), ("claim", "ended_at"), ("refusal", "at")):
+            of = "claim" if table == "refusal" else "no"
+            ledger.store.change(f"update {table} set {at} = {at} - 3600 * {of}", ())
+        ledger.store.change("update claim set ended_at = ended_at - 1800", ())
+        ledger.store.change("update refusal set at = at - 1800", ())
+    told = [(one["event"], one["id"]) for one in log.news()]
+    assert [name for event, name in told if event == "done"] == ["a", "b", "c"]
+    for name in "bc":
+        of_item = [event for event, about in told if about == name]
+        assert of_item == ["claimed", "refused", "done"]
+    assert not list(log.news())
+    ledger.close()
+
+
+def test_what_got_a_lower_number_and_came_later_is_told_once(tmp_path: Path) -> None:
+    with Ledger.open(str(tmp_path), create=True) as ledger:
+        ledger.generations.open("q", [NewItem("a")])
+        with ledger.store.write():
+            ledger.store.change("update event set no = no + 50", ())
+        log = history.Log(ledger, "q")
+        assert [one["event"] for one in log.news()] == ["opened", "added"]
+        ledger.pauses.pause("q", "lunch")
+        with ledger.store.write():
+            ledger.store.change("update event set no = 7 where kind = 'paused'", ())
+        assert [one["event"] for one in log.news()] == ["paused"]
+        assert not list(log.news())
 
 
 def test_every_event_stands_in_order_over_all_generations(project: Path, run: Run) -> None:

@@ -195,6 +195,31 @@ def test_a_retry_goes_on_in_a_queue_that_was_cancelled_and_what_is_held_names_it
     assert json.loads(run("next", "q", "--json").stdout)["claims"][0]["before"] == "no"
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_was_retried_while_its_file_was_away_is_held_with_what_helps(
+    project: Path, run: Run, edited: bool
+) -> None:
+    path, other = write_task(project, "a"), write_task(project, "b")
+    open_queue(project, ["tasks/a.md"])
+    with Ledger.open(str(project)) as ledger:
+        end(ledger, "a", "blocked", "which port?")
+    text = path.read_text() + "\nPort 8080.\n" * edited
+    path.unlink()
+    assert run("retry", "q", "a").returncode == 0
+    run("cancel", "q")
+    open_queue(project, [str(other)])
+    path.write_text(text)
+    told = run("open", "q", "tasks").stdout
+    if edited:
+        assert "  a  tasks/a.md: blocked; set its status back to work on it again\n" in told
+        path.write_text(text.replace("status: blocked", "status: active"))
+    else:
+        assert "  a  tasks/a.md: blocked; hypervisor undo q a takes that back\n" in told
+        assert run("undo", "q", "a").returncode == 0
+    assert run("open", "q", "tasks").returncode == 0
+    assert states(project) == {"a": "ready", "b": "ready"}
+
+
 def test_the_attempts_of_a_retried_item_are_counted_on(project: Path, run: Run) -> None:
     write_task(project, "a")
     open_queue(project, max_attempts=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypervisor.cli import main
 from hypervisor.ledger import Ledger, LedgerError, NewItem, Options
 from hypervisor.ledger.damage import explained
+from hypervisor.system.errors import HypervisorError
 from ledger.support import first_release
 
 pytestmark = pytest.mark.embedded
@@ -28,6 +30,29 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ledger.ends.finish(first.token, "done", {"summary": "s"})
         ledger.claims.claim("q", "w")
     return tmp_path
+
+
+@pytest.mark.parametrize("how", ["moved", "folder", "file", "copy"])
+def test_what_is_written_into_a_ledger_that_was_taken_away_meanwhile_is_refused(
+    used: Path, how: str
+) -> None:
+    folder, aside = used / ".hypervisor", used.parent / f"aside-{how}"
+    with Ledger.open(str(used)) as ledger:
+        if how == "moved":
+            used.rename(aside)
+        elif how == "folder":
+            folder.rename(aside)
+            folder.mkdir()
+        elif how == "file":
+            (folder / "ledger.db").rename(aside)
+        else:
+            shutil.copy2(folder / "ledger.db", aside)
+            aside.rename(folder / "ledger.db")
+        with pytest.raises(HypervisorError, match=r"(moved|replaced) while it was in use"):
+            ledger.claims.claim("q", "w")
+        if how == "moved":
+            aside.rename(used)
+            assert [claim.id for claim in ledger.claims.claim("q", "w")] == ["c"]
 
 
 def bend(root: Path, *statements: str) -> None:
@@ -142,3 +167,9 @@ def test_a_ledger_of_the_first_release_is_right_once_it_is_brought_up_to_date(
     with Ledger.open(str(tmp_path)):
         pass
     assert explained(str(tmp_path), ValueError()) is None
+
+
+def test_a_ledger_in_which_nothing_was_claimed_yet_is_not_damaged(tmp_path: Path) -> None:
+    with Ledger.open(str(tmp_path), create=True) as ledger:
+        ledger.generations.open("q", [NewItem("a", "a.md")])
+    assert explained(str(tmp_path), ValueError("a fault of ours")) is None

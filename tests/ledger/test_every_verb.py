@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypervisor.ledger import Ledger, NewItem, Options
+from hypervisor.ledger.claim_ids import number_of
 from hypervisor.ledger.findings import Sample
 from ledger.support import items
 
@@ -40,9 +41,8 @@ def use(ledger: Ledger) -> None:
     [x] = ledger.claims.claim("again", "w")
     assert ledger.refusals.note(x.token, "lint", "it failed", "the tail") == 1
     again = ledger.queues.get("again").no
-    [refusal] = ledger.refusals.after([again], 0)
+    [[refusal]] = ledger.refusals.of_claims([number_of(x.token)]).values()
     assert ledger.refusals.called([refusal.no]) == [refusal]
-    assert ledger.refusals.of_claims([refusal.claim]) == {refusal.claim: [refusal]}
     (
         ledger.terms.set_check("again", "true", name="lint"),
         ledger.terms.set_check("again", None, name="named"),
@@ -151,7 +151,8 @@ def use(ledger: Ledger) -> None:
     )
     ledger.queues.name_of(number), ledger.queues.all(), ledger.followers.is_settled("q")
     list(ledger.queries.results("q")), list(ledger.queries.results("q", since=1))
-    list(ledger.queries.results_of([1])), list(ledger.queries.story([number]))
+    list(ledger.queries.results_of([1]))
+    list(map(list, ledger.queries.story([number], (0, 0, 0), [1])))
     ledger.outputs.newest([number]), list(ledger.outputs.payloads([number]))
     ledger.claims.follows(one), ledger.items.ids("q"), ledger.items.next_rows("q", 2)
     list(ledger.outputs.accepted_answers([number]))
@@ -259,7 +260,6 @@ def use(ledger: Ledger) -> None:
         ledger.queries.events_after([number], 0),
         ledger.queries.asked(number),
         ledger.queries.ids_at("a.md"),
-        ledger.queries.claims_after([number], 0),
     )
     ledger.queries.claim_now(1), ledger.items.ended("q", ["blocked", "failed"])
     ledger.pauses.pause("q", "r", resume_at=1.0), ledger.pauses.resume("q")

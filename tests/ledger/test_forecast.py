@@ -36,4 +36,14 @@ def test_in_nine_of_ten_cases_the_truth_lies_in_between(seen: int) -> None:
         told = forecast.of(costs[:seen], 50)
         assert told is not None
         held += told.low <= sum(costs[seen:]) <= told.high
-    assert 870 <= held <= 930
+    assert 870 <= held <= 950
+
+
+def test_items_that_get_dearer_from_part_to_part_leave_more_doubt_than_the_same_mixed() -> None:
+    dearer = [1.0 + number // 6 + number % 2 for number in range(30)]
+    mixed = [dearer[number * 7 % 30] for number in range(30)]
+    told, alike = forecast.of(dearer, 50), forecast.of(mixed, 50)
+    assert told is not None and alike is not None and told.expected == alike.expected
+    assert told.high - told.low > 2 * (alike.high - alike.low)
+    # They may go on as the last ones did.
+    assert told.low <= 50 * sum(dearer[-6:]) / 6 <= told.high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -18,3 +19,13 @@ def test_a_program_that_is_slow_to_read_gets_more_than_a_pipe_holds() -> None:
 def test_a_program_that_prints_without_end_is_ended() -> None:
     with pytest.raises(processes.Overtime, match="it printed more than 1 MB"):
         processes.run(["yes"], cwd="/", env=os.environ, seconds=60, most=1 << 20)
+
+
+def test_what_is_to_be_done_beside_is_done_here_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert processes.within(1, lambda: threading.current_thread()) is threading.main_thread()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import sqlite3
 import stat
@@ -71,6 +72,26 @@ def looks(folder: Path) -> dict[str, object]:
 
 
 # -- whose it is --
+
+
+def test_a_machine_that_lacks_descriptors_for_the_moment_makes_no_folder_a_stranger_s(
+    root: Path,
+) -> None:
+    State.create(str(root))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    told = set()
+    try:
+        for more in range(8):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, before[1]))
+            try:
+                State.find(str(root))
+            except Foreign as error:
+                told.add((error.message.rpartition(": ")[2], error.fix.partition(" (")[0]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert told == {("Too many open files", "raise the limit of open files")}
 
 
 def test_a_state_is_noted_with_the_user_and_known_again(root: Path, own: Path) -> None:

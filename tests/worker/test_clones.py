@@ -71,6 +71,18 @@ def test_a_report_is_written_by_the_clone_that_has_the_work_and_by_no_other(
     assert "did it in two" not in (one / "tasks/t1.md").read_text()
 
 
+def test_a_report_that_another_clone_has_is_not_told_as_lost(
+    clones: tuple[Path, Path], run_forked: Run
+) -> None:
+    one, two = clones
+    with Ledger.open(str(one)) as ledger:
+        [claim] = worker.take(ledger, "q", "w", only="t0")
+        worker.finish(ledger, claim.token, "done", {"summary": "did it in one"})
+    assert "lost" not in run_forked("summary", "q", cwd=two).stdout
+    (one / "tasks/t0.md").write_bytes((two / "tasks/t0.md").read_bytes())
+    assert "report lost: t0" in run_forked("summary", "q", cwd=one).stdout
+
+
 def test_a_clone_that_was_made_anew_in_its_place_writes_what_that_owed(
     clones: tuple[Path, Path], run_forked: Run
 ) -> None:

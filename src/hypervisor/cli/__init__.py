@@ -112,6 +112,16 @@ def _carry_out(argv: list[str]) -> int:
         complain(f"{where}: {escaped(error.strerror or error)}", mend_of(error, ""))
         drop_output()
         return 1
+    except MemoryError:
+        complain("no memory is left", "free some memory, or start fewer workers")
+        return 1
+    except (ImportError, SyntaxError) as error:
+        # Of ours, by name or by path.
+        name = error.filename if isinstance(error, SyntaxError) else error.name
+        if "hypervisor" not in (name or ""):
+            raise
+        complain("the program was removed or replaced while it ran", "run the command again")
+        return 1
     except UnicodeEncodeError as error:
         complain(f"not UTF-8: {one_line(ascii(error.object), 60)}")
         return 2

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger.open(root, look=True) as ledger:
         reconcile.settle(ledger, tell=True)
         log = history.Log(ledger, args.queue)
-        story = log.story()
+        story = log.news()
         _print(story if args.n is None else deque(story, args.n), args.json)
         version = None
         ticks = itertools.count()

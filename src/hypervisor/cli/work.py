@@ -290,9 +290,13 @@ def _work(args: argparse.Namespace, ledger: Ledger, items: int, turns: int) -> t
             printed=_printer(ledger) if args.keep_order else None,
             show=show,
             session=session,
+            stays=args.detached is not None,
         )
         why = pool.run()
     summary = summarize(ledger, args.queue)
+    if why == "idle" and ledger.queues.drained(args.queue):
+        # What others had in hand has ended meanwhile.
+        why, summary = "drained", summarize(ledger, args.queue)
     row = ledger.queues.get(args.queue)
     goes_on = budget.goes_on(ledger, row)
     nothing = worker.why_nothing(ledger, args.queue, ready=", taken by none of them")[0]

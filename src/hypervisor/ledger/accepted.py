@@ -3,6 +3,7 @@ id and content for rows and plain files; by id and content for tasks, whose repo
 
 from __future__ import annotations
 
+from hypervisor.ledger.outbox import said_here
 from hypervisor.ledger.part import Part
 from hypervisor.system import digests
 from hypervisor.system.records import NamedTuple
@@ -128,12 +129,15 @@ class Accepted(Part):
 
     def tasks_in(self, queue: int) -> list[tuple[int, str, str, str]]:
         """Return the tasks of a generation (its number) that were done, and whose reports were
-        written: number, id, path, and how the file looked then."""
+        written in this clone: number, id, path, and how the file looked then."""
+        here, values = said_here(self._store)
         rows = self._store.rows(
-            "select no, id, path, fingerprint from item where queue = ? and state = 'done' "
-            "and pending is null and content is not null and fingerprint is not null "
-            "and path is not null order by no",
-            (queue,),
+            "select i.no, i.id, i.path, i.fingerprint from item i "
+            "left join claim c on c.no = i.claim "
+            "where i.queue = ? and i.state = 'done' and i.pending is null "
+            "and i.content is not null and i.fingerprint is not null and i.path is not null "
+            f"{here and f'and ({here}) '}order by i.no",
+            (queue, *values),
         )
         return [tuple(row) for row in rows.fetchall()]
 

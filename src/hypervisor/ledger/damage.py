@@ -106,7 +106,10 @@ def _found(connection: sqlite3.Connection) -> Iterator[str]:
         if number_of(token) != number:
             yield f"claim.token in row {number} is {one_line(token, 60)}"
     for table, column, other in _LEADS:
-        gone = f"select rowid, {column} from {table} where {column} not in (select no from {other})"
+        gone = (
+            f"select rowid, {column} from {table} "
+            f"where {column} is not null and {column} not in (select no from {other})"
+        )
         for number, value in connection.execute(gone):
             yield f"{table}.{column} in row {number} is {value}, and there is no such {other}"
     for table, column, names in _NEEDED:

@@ -47,7 +47,8 @@ def connect(
         before = state.database()
         connection = sqlite3.connect(path, timeout=60, isolation_level=None)
         _prepare(connection, flock, state, create, project)
-        _refuse_swapped(before, state.database(), path)
+        files = state.database()
+        _refuse_swapped(before, files, path)
         if not adopting:
             _check_identity(connection, state)
             _refuse_restored(connection, path, noted)
@@ -65,7 +66,7 @@ def connect(
         if isinstance(error, (sqlite3.Error, OSError)):
             raise unusable(path, error) from None
         raise
-    return Embedded(state, connection, flock)
+    return Embedded(state, connection, flock, files)
 
 
 def _copy(state: State) -> Embedded:
@@ -89,7 +90,7 @@ def _copy(state: State) -> Embedded:
     except (OSError, sqlite3.Error) as error:
         raise unusable(path, error) from None
     memory.row_factory = sqlite3.Row
-    engine = Embedded(state, memory, flock)
+    engine = Embedded(state, memory, flock, {})
     engine.is_copy = True
     return engine
 

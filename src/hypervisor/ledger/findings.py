@@ -97,6 +97,18 @@ class Event(NamedTuple):
     detail: str | None
 
 
+class Happened(NamedTuple):
+    """That something has happened at a Unix time: `about` is 0 for an event, 1 for a claim and 2
+    for a refusal, `no` its number, `is_end` 1 for the end of a claim, and `behind` the number of
+    the claim that comes before it, or 0."""
+
+    at: float
+    about: int
+    no: int
+    is_end: int
+    behind: int
+
+
 class Span(NamedTuple):
     """When a claim on an item (its number) was whose, how it ended and what it used."""
 

@@ -9,12 +9,29 @@ from hypervisor.ledger.part import Part
 from hypervisor.ledger.rows import Pending, columns
 from hypervisor.ledger.schema import NEVER
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hypervisor.ledger.store import Store
+
 # A clone that has not written a report for so long is gone, as far as anybody can tell.
 _OWED_SECONDS = 7 * 86_400
 _OF_OTHERS = {"queue_name": "q.name"} | {
     name: f"c.{name}"
     for name in ("token", "worker", "outcome", "attempt", "report", "branch", "merge")
 }
+
+
+def said_here(store: Store) -> tuple[str, tuple[object, ...]]:
+    """Return what holds of a claim `c` whose report was said in this clone, with its values; "" for
+    a project of which there is one clone."""
+    clone = store.clone()
+    if clone is None:
+        return "", ()
+    # A clone that was made anew in its place is as good as the one before.
+    name, _, place = clone.partition(" ")
+    at = len(name) + 1
+    told = "c.clone is null or substr(c.clone, 1, ?) = ? or substr(c.clone, ?) = ?"
+    return told, (at, f"{name} ", at, f" {place}")
 
 
 class Outbox(Part):
@@ -27,18 +44,10 @@ class Outbox(Part):
 
         At most `limit` of them: those that were not tried before, then the oldest.
         """
-        clone = self._store.clone()
-        owed = ""
-        values: tuple[object, ...] = ()
-        if clone is not None:
-            # A clone that was made anew in its place is as good as the one before.
-            owed = (
-                "and (c.clone is null or c.branch is not null or substr(c.clone, 1, ?) = ? "
-                "or substr(c.clone, ?) = ? or i.finished_at < ?) "
-            )
-            name, _, place = clone.partition(" ")
-            at = len(name) + 1
-            values = (at, f"{name} ", at, f" {place}", time.time() - _OWED_SECONDS)
+        owed, values = said_here(self._store)
+        if owed:
+            owed = f"and ({owed} or c.branch is not null or i.finished_at < ?) "
+            values = (*values, time.time() - _OWED_SECONDS)
         return self._store.all(
             Pending,
             f"select {columns(Pending, 'i', **_OF_OTHERS)} "

@@ -8,6 +8,7 @@ from hypervisor.ledger.findings import (
     AtWork,
     ClaimRow,
     Event,
+    Happened,
     InTree,
     KnownItem,
     Named,
@@ -268,44 +269,44 @@ class Queries(Part):
         )
         return [detail for (detail,) in rows]
 
-    def claims_after(self, queues: Sequence[int], number: int) -> list[ClaimRow]:
-        """Return the claims in these queues whose number is above `number`, in order."""
-        marks = ", ".join("?" * len(queues))
-        return self._store.all(
-            ClaimRow,
-            f"{_CLAIMS}where c.no > ? and i.queue in ({marks}) order by c.no",
-            (number, *queues),
+    def story(
+        self, queues: Sequence[int], after: tuple[int, int, int], held: Sequence[int]
+    ) -> list[Iterator[Happened]]:
+        """Return what has happened in these queues behind the event, the claim and the refusal with
+        these numbers, and the ends of the claims `held` by then. Each of what is returned is in the
+        order in which it happened, however the wall clock was set meanwhile, but for ends that are
+        not an item's last."""
+        marks, event, claim, refusal = ", ".join("?" * len(queues)), *after
+        of_item = f"from claim c join item i on i.no = c.item where i.queue in ({marks}) "
+        ended = (
+            f"select c.ended_at, 1, c.no, 1, c.no {of_item}and c.ended_at is not null "
+            "and c.outcome is not null "
+            f"and (c.no > ? or c.no in ({', '.join('?' * len(held)) or 'null'})) and "
         )
-
-    def story(self, queues: Sequence[int]) -> Iterator[tuple[float, int, int, int]]:
-        """Yield what has happened in these queues in order: (Unix time, 0 for an event, 1 for a
-        claim and 2 for a refusal, its number, 1 for the end of a claim).
-
-        What is numbered as it happens, claims, ends, events and refusals each for themselves, stays
-        in the order of its numbers, and no end comes before its claim, however the wall clock was
-        set meanwhile: to each is added the latest time that was met until then.
-        """
-        marks = ", ".join("?" * len(queues))
-        found = self._store.rows(
-            "with c as (select c.no, c.claimed_at, c.ended_at, c.outcome, "
-            "max(c.claimed_at) over (order by c.no) as begun, "
-            "case when i.claim = c.no and i.finish_no is not null then max(c.ended_at) over "
-            "(partition by i.claim = c.no order by i.finish_no) else c.ended_at end as ended "
-            f"from claim c join item i on i.no = c.item where i.queue in ({marks})), "
-            "story as (select at, 0 as about, no, 0 as is_end, "
-            f"max(at) over (order by no) as latest from event where queue in ({marks}) "
-            "union all select claimed_at, 1, no, 0, begun from c "
-            "union all select at, 2, no, 0, max(at) over (order by no) from refusal "
-            "where claim in (select no from c) "
-            "union all select ended_at, 1, no, 1, "
-            "case when ended > begun then ended else begun end from c "
-            "where ended_at is not null and outcome is not null) "
-            "select at, about, no, is_end from story "
-            "order by latest, case when at < latest then 1 else 0 end, at, about, no, is_end",
-            (*queues, *queues),
-        )
-        # No generator: one that is left in the middle would go on when the store is closed.
-        return iter(found)
+        shows = "(i.claim = c.no and i.state = c.outcome and i.finish_no is not null)"
+        # The ends first: each one's claim is then among those that are found.
+        return [
+            map(Happened._make, self._store.rows(sql, (*queues, *values)))
+            for sql, values in (
+                (f"{ended}{shows} order by i.finish_no", (claim, *held)),
+                (f"{ended}not {shows} order by c.ended_at, c.no", (claim, *held)),
+                (
+                    "select r.at, 2, r.no, 0, c.no from refusal r join claim c on c.no = r.claim "
+                    f"join item i on i.no = c.item where i.queue in ({marks}) and r.no > ? "
+                    "order by r.no",
+                    (refusal,),
+                ),
+                (
+                    f"select c.claimed_at, 1, c.no, 0, 0 {of_item}and c.no > ? order by c.no",
+                    (claim,),
+                ),
+                (
+                    f"select at, 0, no, 0, 0 from event where queue in ({marks}) and no > ? "
+                    "order by no",
+                    (event,),
+                ),
+            )
+        ]
 
     def spans(self, queue: int) -> list[Span]:
         """Return each claim in a queue, in order; what is the same in many is kept once."""

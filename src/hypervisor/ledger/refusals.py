@@ -72,13 +72,3 @@ class Refusals(Part):
         """Return the refusals with these numbers."""
         marks = ", ".join("?" * len(numbers)) or "null"
         return self._store.all(Refusal, f"{_ALL}where r.no in ({marks})", numbers)
-
-    def after(self, queues: Sequence[int], number: int) -> list[Refusal]:
-        """Return the refusals in these queues (their numbers) behind the one with this number."""
-        marks = ", ".join("?" * len(queues))
-        return self._store.all(
-            Refusal,
-            f"{_ALL}join claim c on c.no = r.claim join item i on i.no = c.item "
-            f"where r.no > ? and i.queue in ({marks}) order by r.no",
-            (number, *queues),
-        )

@@ -331,14 +331,16 @@ class Sessions(Part):
 
     def costs_of_ended(self, queue: str) -> list[tuple[float, int | None, float | None]]:
         """Return what the last items of `queue` that were worked on and ended have cost, with all
-        their claims: seconds, tokens and dollars, None where not known."""
+        their claims, in the order of their ends: seconds, tokens and dollars, None where not
+        known."""
         return self._store.rows(
             "select sum(c.ended_at - c.claimed_at), case when count(c.input_tokens) = count(*) "
             "then sum(c.input_tokens + c.output_tokens + c.cache_read_tokens "
             f"+ c.cache_write_tokens) end, {DOLLARS} "
-            "from (select no from item where queue = ? and finish_no is not null "
+            "from (select no, finish_no from item where queue = ? and finish_no is not null "
             f"and state in {sql(WORKED)} order by finish_no desc limit ?) as i "
-            "join claim c on c.item = i.no where c.ended_at is not null group by i.no",
+            "join claim c on c.item = i.no where c.ended_at is not null "
+            "group by i.no, i.finish_no order by i.finish_no",
             (self._queues.get(queue).no, _TELLING),
         ).fetchall()
 

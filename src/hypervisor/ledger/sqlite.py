@@ -15,7 +15,7 @@ from hypervisor.system.state import LEDGER, State, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
 
@@ -33,12 +33,15 @@ class Embedded:
     # Whether what is written here is lost: where the folder may not be written.
     is_copy = False
 
-    def __init__(self, state: State, connection: sqlite3.Connection, flock: int) -> None:
+    def __init__(
+        self, state: State, connection: sqlite3.Connection, flock: int, files: dict[str, int]
+    ) -> None:
+        """`files` are those of the ledger as they were opened; see `State.database`."""
         self.state = state
         self.connection = connection
         self.meta = dict(connection.execute("select key, value from meta").fetchall())
         self._path = ledger_path(state.root)
-        self.transaction = _Write(connection, flock, self._path)
+        self.transaction = _Write(state, connection, flock, files)
         self._flock = flock
         self._boot: int | None = None
 
@@ -167,16 +170,21 @@ class _Write(Transaction):
     a commit from meeting another process's checkpoint (SQLite before 3.51.3 can lose commits
     there)."""
 
-    def __init__(self, connection: sqlite3.Connection, flock: int, path: str) -> None:
+    def __init__(
+        self, state: State, connection: sqlite3.Connection, flock: int, files: dict[str, int]
+    ) -> None:
+        self._state = state
         self._connection = connection
         self._flock = flock
-        self._path = path
+        self._files = files
+        self._path = ledger_path(state.root)
         self._level: bool | None = None
         super().__init__()
 
     def __enter__(self) -> None:
         self._wait_for_turn()
         try:
+            self._refuse_replaced((LEDGER,))
             if self._level is not self.durable:
                 # The pragma has no effect inside a transaction.
                 level = "full" if self.durable else "normal"
@@ -187,6 +195,18 @@ class _Write(Transaction):
             fcntl.flock(self._flock, fcntl.LOCK_UN)
             self._explain(error)
             raise
+
+    def _refuse_replaced(self, names: Iterable[str]) -> None:
+        """Raise LedgerError, or Foreign, if one of these files is no longer what was opened: what
+        is written would be lost with it."""
+        self._state.refuse_gone()
+        for name in names:
+            seen = self._state.folder.look(name)
+            if seen is None or seen.st_ino != self._files.get(name, seen.st_ino):
+                raise LedgerError(
+                    f"{shown(self._state.root, name)}: removed or replaced while it was in use",
+                    "run the command again",
+                )
 
     def _wait_for_turn(self) -> None:
         for pause in _LOOKS:
@@ -232,6 +252,7 @@ class _Write(Transaction):
     def _explain(self, error: BaseException) -> None:
         """Raise what a person can act on for errors of the disk; others stay what they are."""
         if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            self._refuse_replaced(self._files)
             raise unusable(self._path, error) from error
         text_error(error)
         if isinstance(error, sqlite3.IntegrityError) and " was moved to " in str(error):

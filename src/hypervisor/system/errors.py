@@ -106,7 +106,12 @@ def mend_of(error: OSError, otherwise: str = "run the command again") -> str:
     """Return what the reader can do about an error of the system, else `otherwise`."""
     import errno
 
+    more = "raise the limit of {} (ulimit -{}), or start fewer workers"
     return {
+        errno.EMFILE: more.format("open files", "n"),
+        errno.ENFILE: "end programs that hold many files open",
+        errno.EAGAIN: more.format("processes", "u"),
+        errno.ENOMEM: "free some memory",
         errno.ENOSPC: "free some space on the disk",
         errno.EDQUOT: "free some of your quota",
         errno.EACCES: "make the folder and its files writable for you",
@@ -114,3 +119,10 @@ def mend_of(error: OSError, otherwise: str = "run the command again") -> str:
         errno.EROFS: "mount the file system for writing",
         errno.ENAMETOOLONG: "the path is too long: shorten a name, or move it up",
     }.get(error.errno or 0, otherwise)
+
+
+def is_short(error: OSError) -> bool:
+    """True where the machine lacks something for the moment: that tells nothing of the file."""
+    import errno
+
+    return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 
@@ -26,3 +26,19 @@ def face(package: str, parts: Mapping[str, str]) -> Callable[[str], object]:
         return module if parts[name] == name else getattr(module, name)
 
     return look_up
+
+
+def all_modules(but: str) -> Iterator[str]:
+    """Import what is left of the program, one module after the other, and yield its name: who runs
+    for long goes on when the program is replaced. The package `but`, and what lacks its libraries,
+    is passed over."""
+    import pkgutil
+
+    name = __package__.partition(".")[0]
+    for found in pkgutil.walk_packages(by_name(name).__path__, f"{name}.", onerror=lambda _: None):
+        try:
+            if not found.name.startswith(but):
+                by_name(found.name)
+        except ImportError:
+            continue
+        yield found.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from hypervisor.system import machine
-from hypervisor.system.errors import UsageError
+from hypervisor.system.errors import UsageError, is_short
 from hypervisor.system.folder import Folder
 from hypervisor.system.text import one_line
 
@@ -63,6 +63,8 @@ class Note:
 
     @classmethod
     def read(cls, name: str) -> Self | None:
+        """Return what is noted under the id `name`, None for nothing. Raises OSError where that
+        can't be told just now."""
         folder = _notes(name)
         if folder is None:
             return None
@@ -72,7 +74,9 @@ class Note:
             head, _, path = text.partition("path ")
             told = dict(line.split(" ", 1) for line in head.split("\n") if line)
             known = cls(told | {"path": path.removesuffix("\n")})
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, OSError) and is_short(error):
+                raise
             return None
         known.id = name
         return known
@@ -259,11 +263,14 @@ def _is_size(text: str) -> bool:
 
 
 def _notes(name: str) -> Folder | None:
-    """Return the folder of notes on the project `name`, if this user's own."""
+    """Return the folder of notes on the project `name`, if this user's own. Raises OSError where
+    that can't be told just now."""
     if not is_id(name):
         return None
     try:
         folder = Folder.at(home()).below(_NOTES, name)
-    except OSError:
+    except OSError as error:
+        if is_short(error):
+            raise
         return None
     return folder if os.fstat(folder.fd).st_uid in (os.geteuid(), 0) else None

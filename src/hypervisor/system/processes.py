@@ -199,6 +199,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 continue
 
 
+def beside(work: Callable[[], object], name: str | None = None) -> threading.Thread | None:
+    """Start a thread that does `work` and ends with this process; where no more can be started,
+    do it here and return None."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        work()
+        return None
+    return thread
+
+
 Result = TypeVar("Result")
 
 
@@ -265,11 +277,11 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=carry_out, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise Late
+    thread = beside(carry_out)
+    if thread is not None:
+        thread.join(seconds)
+        if thread.is_alive():
+            raise Late
     if errors:
         raise errors[0]
     return results[0]

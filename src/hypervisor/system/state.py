@@ -18,8 +18,8 @@ import stat
 import time
 
 from hypervisor.system import machine, notes
-from hypervisor.system.errors import HypervisorError
-from hypervisor.system.folder import Folder, NotPlain
+from hypervisor.system.errors import HypervisorError, is_short, mend_of
+from hypervisor.system.folder import Folder
 from hypervisor.system.notes import VARIABLE, Note
 from hypervisor.system.text import one_line, shell
 
@@ -59,8 +59,17 @@ class State:
     def find(cls, root: str) -> Self | None:
         """Return the state of `root`; None where there is none yet.
 
-        Raises Foreign for a folder that is not ours, in one line with the mend.
+        Raises Foreign for a folder that is not ours, in one line with the mend, and for one of
+        which that can't be told just now.
         """
+        try:
+            return cls._find(root)
+        except OSError as error:
+            told = f"{one_line(shown(root))}: {error.strerror or error}"
+            raise Foreign(told, mend_of(error)) from None
+
+    @classmethod
+    def _find(cls, root: str) -> Self | None:
         folder = _opened(root)
         if folder is None:
             return None
@@ -192,15 +201,25 @@ class State:
         noted, by `<queue's folder>/<pack>`."""
         return notes.unsealed(self.id)
 
+    def refuse_gone(self) -> None:
+        """Raise Foreign unless the folder stands where it was opened."""
+        path = self.folder.path
+        try:
+            there = os.stat(path, follow_symlinks=False)
+        except OSError:
+            raise Foreign(
+                f"{path}: removed or moved while it was in use", "run it again where it is now"
+            ) from None
+        if not os.path.samestat(os.fstat(self.folder.fd), there):
+            raise Foreign(f"{path}: replaced while it was in use", "run it again")
+
     def database(self) -> dict[str, int]:
         """Return the inode of each file of the ledger that is there, by its name.
 
         Call it just before SQLite opens the ledger by its path and just after, and compare. Raises
         Foreign unless each is a plain file of this user's with one name, in this very folder.
         """
-        here, there = os.fstat(self.folder.fd), os.stat(self.folder.path, follow_symlinks=False)
-        if not os.path.samestat(here, there):
-            raise Foreign(f"{self.folder.path}: replaced while it was in use", "run it again")
+        self.refuse_gone()
         seen = {}
         for name in _DATABASE:
             status = self.folder.look(name)
@@ -242,6 +261,8 @@ def _opened(root: str) -> Folder | None:
                 f"{one_line(path)}: a link or a file, where the folder of state should be",
                 "move it away",
             ) from None
+        if is_short(error):
+            raise
         raise Foreign(
             f"{one_line(path)}: {error.strerror}", "make the folder readable for you"
         ) from None
@@ -330,7 +351,9 @@ def _read_id(folder: Folder) -> str | None:
         name = folder.read(_ID, 64).decode("utf-8", "replace").removesuffix("\n")
     except FileNotFoundError:
         return None
-    except (NotPlain, OSError):
+    except OSError as error:
+        if is_short(error):
+            raise
         raise _odd(f"{folder.path}/{_ID}") from None
     return name if notes.is_id(name) else ""
 

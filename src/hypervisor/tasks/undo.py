@@ -69,11 +69,14 @@ class UndoLog:
         """True if edits of `queue` are recorded."""
         return not Packs(state, queue).is_empty()
 
-    def is_wanted(self) -> bool:
-        """True while a file is as one of our edits left it: there is something to restore."""
+    def is_wanted(self, path: str | None = None) -> bool:
+        """True while a file, or the one at `path` from the root, is as one of our edits left it:
+        there is something to restore."""
         written: dict[str, list[Entry]] = {}
         for entry in self.packs.entries():
-            if entry["was"] != entry["after"] and "undone" not in entry:
+            if entry["was"] == entry["after"] or "undone" in entry:
+                continue
+            if path in (None, entry["path"]):
                 written.setdefault(entry["path"], []).append(entry)
         return any(self._stands(path, those) for path, those in written.items())
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from hypervisor.ledger import Ledger, budget, locks, outcomes, usage
-from hypervisor.ledger.findings import ClaimRow, Event, KnownItem, spent_on
+from hypervisor.ledger.findings import ClaimRow, Event, Happened, KnownItem, spent_on
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import ODD, OUTCOME
 from hypervisor.ledger.refusals import Refusal, worded
@@ -227,56 +227,49 @@ class Log:
     def __init__(self, ledger: Ledger, queue: str) -> None:
         self._ledger = ledger
         self._queue = queue
-        self._event = 0
-        self._claim = 0
-        self._refusal = 0
-        self._open: dict[int, ClaimRow] = {}
+        # The highest number that was told of an event, a claim and a refusal.
+        self._newest = [0, 0, 0]
+        # What was told of the numbers that are looked at again.
+        self._told: set[tuple[int, int, int]] = set()
+        # The claims whose end has not been told.
+        self._open: set[int] = set()
 
-    def story(self) -> Iterator[shapes.Event]:
-        """Yield all that has happened until now, as `news` returns it; a part of it at a time is
-        held. `news` goes on from there."""
+    def news(self) -> Iterator[shapes.Event]:
+        """Yield what has happened since the last call, or all: `at`, `event`, and what it is about;
+        a part of it at a time is held."""
         queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
-        keys = iter(self._ledger.queries.story(list(queues)))
-        while some := list(islice(keys, _AT_ONCE)):
-            events, claims, refusals = (
-                sorted({number for _, about, number, _ in some if about == kind})
-                for kind in (0, 1, 2)
-            )
-            event = {row.no: row for row in self._ledger.queries.events_called(events)}
-            claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
-            refusal = {row.no: row for row in self._ledger.refusals.called(refusals)}
-            for at, about, number, is_end in some:
-                if about == 2:
-                    yield self._refused(refusal[number])
-                elif about == 0:
-                    self._event = max(self._event, number)
-                    yield self._happened(queues[event[number].queue], event[number])
-                elif is_end:
-                    told: list[shapes.Event] = []
-                    self._ended(claim[number], told)
-                    yield from told
-                else:
-                    self._claim = max(self._claim, number)
-                    self._open[number] = claim[number]
-                    yield self._about(claim[number], at, "claimed")
+        # Of several writers one may be through with a lower number later.
+        event, claim, refusal = (max(0, number - _AT_ONCE) for number in self._newest)
+        found = self._ledger.queries.story(list(queues), (event, claim, refusal), list(self._open))
+        new = (key for key in _in_order(found, claim) if key[1:4] not in self._told)
+        told: set[tuple[int, int, int]] = set()
+        while some := list(islice(new, _AT_ONCE)):
+            yield from self._tell(queues, some)
+            told = self._looked_at_again(told.union(one[1:4] for one in some))
+        self._told = self._looked_at_again(self._told | told)
 
-    def news(self) -> list[shapes.Event]:
-        """Return what has happened since the last call: `at`, `event`, and what it is about."""
-        queues = {row.no: row for row in self._ledger.queues.generations_of(self._queue)}
-        told = []
-        for event in self._ledger.queries.events_after(list(queues), self._event):
-            self._event = event.no
-            told.append(self._happened(queues[event.queue], event))
-        for number in list(self._open):
-            self._ended(self._ledger.queries.claim_now(number), told)
-        for row in self._ledger.queries.claims_after(list(queues), self._claim):
-            self._claim = row.no
-            self._open[row.no] = row
-            told.append(self._about(row, row.claimed_at, "claimed"))
-            self._ended(row, told)
-        for refusal in self._ledger.refusals.after(list(queues), self._refusal):
-            told.append(self._refused(refusal))
-        return sorted(told, key=lambda one: one["at"])
+    def _looked_at_again(self, told: set[tuple[int, int, int]]) -> set[tuple[int, int, int]]:
+        return {key for key in told if key[1] > self._newest[key[0]] - _AT_ONCE}
+
+    def _tell(self, queues: dict[int, Queue], some: list[Happened]) -> Iterator[shapes.Event]:
+        events, claims, refusals = (
+            sorted({one.no for one in some if one.about == kind}) for kind in (0, 1, 2)
+        )
+        event = {row.no: row for row in self._ledger.queries.events_called(events)}
+        claim = {row.no: row for row in self._ledger.queries.claims_called(claims)}
+        refusal = {row.no: row for row in self._ledger.refusals.called(refusals)}
+        for at, about, number, is_end, _ in some:
+            self._newest[about] = max(self._newest[about], number)
+            if about == 2:
+                yield self._refused(refusal[number])
+            elif about == 0:
+                yield self._happened(queues[event[number].queue], event[number])
+            elif is_end:
+                self._open.discard(number)
+                yield self._ended(claim[number])
+            else:
+                self._open.add(number)
+                yield self._about(claim[number], at, "claimed")
 
     def _happened(self, queue: Queue, row: Event) -> shapes.Event:
         event = CHANGES.get(row.kind, row.kind)
@@ -293,20 +286,15 @@ class Log:
         }
 
     def _refused(self, row: Refusal) -> shapes.Event:
-        self._refusal = max(self._refusal, row.no)
         claim = self._ledger.queries.claim_now(row.claim)
         detail = worded(row.name, row.why) + (f"; {row.tail}" if row.tail else "")
         return self._about(claim, row.at, "refused", detail)
 
-    def _ended(self, row: ClaimRow, told: list[shapes.Event]) -> None:
-        if row is None:
-            return
-        if row.outcome is not None and row.ended_at is not None:
-            report = json.loads(row.report) if row.report else {}
-            event = OUTCOME[row.outcome].event
-            detail = report.get("summary") or report.get("reason") or report.get("cause")
-            told.append(self._about(row, row.ended_at, event, detail))
-            self._open.pop(row.no, None)
+    def _ended(self, row: ClaimRow) -> shapes.Event:
+        assert row.outcome is not None and row.ended_at is not None
+        report = json.loads(row.report) if row.report else {}
+        detail = report.get("summary") or report.get("reason") or report.get("cause")
+        return self._about(row, row.ended_at, OUTCOME[row.outcome].event, detail)
 
     def _about(
         self, row: ClaimRow, at: float, event: str, detail: str | None = None
@@ -321,3 +309,16 @@ class Log:
             "worker": row.worker,
             "detail": detail,
         }
+
+
+def _in_order(found: Iterable[Iterator[Happened]], told: int) -> Iterator[Happened]:
+    """Yield what each of `found` holds, in its order, by the time between them, and nothing before
+    its claim. The claims up to the number `told` are known."""
+    heads = [(one, rest) for rest in found if (one := next(rest, None))]
+    while free := [(one, at) for at, (one, _) in enumerate(heads) if one.behind <= told]:
+        one, at = min(free)
+        if one.about == 1 and not one.is_end:
+            told = one.no
+        yield one
+        rest = heads[at][1]
+        heads[at : at + 1] = [(one, rest) for one in islice(rest, 1)]

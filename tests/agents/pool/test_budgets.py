@@ -11,6 +11,8 @@ import pytest
 from agents.pool.support import items, lay_out
 from hypervisor import worker
 from hypervisor.agents import client
+from hypervisor.agents.command.client import Command
+from hypervisor.agents.pool.launch import View
 from hypervisor.agents.pool.pool import Pool
 from hypervisor.ledger import Claim, Ledger
 
@@ -128,3 +130,23 @@ def test_an_item_that_takes_more_than_it_may_uses_an_attempt(
     told = items(project).values()
     assert [(one.state, one.attempts) for one in told] == [("failed", 1)] * 2
     assert all("than the" in (one.cause or "") for one in told)
+
+
+def test_a_clock_that_is_set_on_makes_no_item_take_longer(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_TEND_SECONDS", "_SHOW_SECONDS"):
+        monkeypatch.setattr(f"hypervisor.agents.pool.pool.{name}", 0)
+    lay_out(project, 1, bounds={"item_ms": 60_000})
+    with Ledger.open(str(project)) as ledger:
+
+        def step(view: View) -> None:
+            with ledger.store.write():
+                ledger.store.change("update claim set claimed_at = claimed_at - 3600", ())
+
+        pool = Pool(
+            ledger, "q", Command(["/bin/sleep", "0.3"]), workers=1, items_each=1, seconds=60,
+            show=step,
+        )  # fmt: skip
+        assert pool.run() == "drained"
+    assert items(project)["t-001"].attempts == 0

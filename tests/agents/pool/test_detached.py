@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 
 from agents.pool.support import counts, eventually, kill, lay_out, lines, script
+from hypervisor import worker
+from hypervisor.agents.command.client import Command
+from hypervisor.agents.pool.launch import View
+from hypervisor.agents.pool.pool import Pool
 from hypervisor.ledger import Ledger
 from hypervisor.system import killing
 from hypervisor.system.state import State
@@ -24,6 +29,32 @@ WORK = ("work", "q", "--agent", "command")
 # A run that ends when the test says so.
 WAITS = 'echo "begin $HYPERVISOR_ID" >>../log; until [ -e ../go ]; do sleep 0.05; done'
 REPORT = "<!-- hypervisor:report "
+
+
+@pytest.mark.parametrize("said", ["release", "block"])
+def test_a_pool_that_stays_waits_for_what_another_holds(
+    project: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    for name in ("_TEND_SECONDS", "_SHOW_SECONDS"):
+        monkeypatch.setattr(f"hypervisor.agents.pool.pool.{name}", 0)
+    lay_out(project, 2)
+    looks = itertools.count()
+    with Ledger.open(str(project)) as ledger:
+        [other] = worker.take(ledger, "q", "other")
+
+        def end(view: View) -> None:
+            if view.counts["done"] == 1 and not view.running and next(looks) == 2:
+                if said == "release":
+                    worker.give_back(ledger, [other.token])
+                else:
+                    worker.finish(ledger, other.token, "blocked", {"reason": "x"})
+
+        pool = Pool(
+            ledger, "q", Command(["/bin/true"]), workers=1, items_each=1, seconds=60, show=end,
+            stays=True,
+        )  # fmt: skip
+        assert pool.run() == "drained"
+    assert counts(project) == ({"done": 1, "blocked": 1} if said == "block" else {"done": 2})
 
 
 def known(root: Path) -> detached.Detached | None:

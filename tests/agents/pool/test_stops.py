@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agents.pool.support import counts, eventually, items, kill, lay_out, lines, pool, script
+from hypervisor.agents.pool.requests import Requests
 from hypervisor.config import caller
 from hypervisor.ledger import Ledger
 from hypervisor.system import killing
@@ -304,3 +305,10 @@ def test_an_agent_s_exit_code_and_its_signal_are_told_as_they_were(project: Path
         assert run.wait().returncode == 1
     reasons = {name: (item.report or {})["reason"] for name, item in items(project).items()}
     assert reasons == {"t-001": "exit code 7", "t-002": "SIGKILL"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_of_a_person_who_wants_it_to_end_asks_a_pool_to_stop(number: int) -> None:
+    with Requests() as requests:
+        os.kill(os.getpid(), number)
+        assert (requests.drain, requests.stop) == (False, True)

@@ -12,9 +12,14 @@ import pytest
 from agents.pool.support import counts, items, script
 from hypervisor import worker
 from hypervisor.agents.client import End
+from hypervisor.agents.command.client import Command
 from hypervisor.agents.pool import endings
+from hypervisor.agents.pool.launch import View
+from hypervisor.agents.pool.pool import Pool
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Ledger, LedgerError
+from hypervisor.system import killing
+from hypervisor.system.errors import HypervisorError
 from worker.branches.support import WHO, branches, git, lay_out
 from worker.support import open_queue, write_task
 
@@ -90,6 +95,18 @@ def test_where_nothing_can_be_written_what_fails_is_not_the_item_s_fault(
     assert lacks.startswith("nothing can be written here: ") and untouched(project)
 
 
+def test_where_nothing_can_be_written_nothing_is_handed_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypervisor.agents.pool.pool.lacking", lambda ledger: "the disk is full")
+    write_task(project, "a")
+    open_queue(project)
+    with Ledger.open(str(project)) as ledger:
+        pool = Pool(ledger, "q", Command(["/bin/true"]), workers=1, items_each=1, seconds=60)
+        assert (pool.run(), pool.cause, pool.begun) == ("refused", "the disk is full", False)
+        assert not ledger.queries.claims_on(1)
+
+
 def test_a_store_that_is_away_when_a_command_has_ended_blocks_no_item(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +124,29 @@ def test_a_store_that_is_away_when_a_command_has_ended_blocks_no_item(
             with pytest.raises(LedgerError):
                 endings.command_ended(ledger, claim, End("finished"), agent=agent, force=False)
     assert counts(project) == {"claimed": 1}
+
+
+def test_a_pool_whose_project_was_moved_away_ends_with_its_agents_and_the_cause(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypervisor.agents.pool.pool._TEND_SECONDS", 0)
+    write_task(project, "a")
+    open_queue(project)
+    moved = project.parent / "moved"
+
+    def move(view: View) -> None:
+        if view.running:
+            project.rename(moved)
+
+    with Ledger.open(str(project)) as ledger:
+        pool = Pool(
+            ledger, "q", Command(["/bin/sleep", "777"]), workers=1, items_each=1, seconds=60,
+            show=move,
+        )  # fmt: skip
+        with pytest.raises(HypervisorError, match="moved while it was in use"):
+            pool.run()
+    assert not killing.kill_marked("HYPERVISOR_POOL", pool.session)
+    assert counts(moved) == {"claimed": 1}, "the next pool frees it"
 
 
 def test_a_missing_identity_stops_the_pool_before_anything_is_handed_out(

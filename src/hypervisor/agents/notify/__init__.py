@@ -117,10 +117,9 @@ class Messenger:
         note(self._ledger, queue, idle=idle)
         busy = self._thread is not None and self._thread.is_alive()
         if not busy and any(news.is_due for news in self._ledger.notifications.unsent()):
-            import threading
+            from hypervisor.system import processes
 
-            self._thread = threading.Thread(target=self._send, daemon=True)
-            self._thread.start()
+            self._thread = processes.beside(self._send)
 
     def finish(self, *, idle: bool) -> None:
         """Send what there is at the end."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import threading
+from functools import partial
 
 from hypervisor.agents.client import End
 from hypervisor.agents.pool import endings
 from hypervisor.config.caller import PoolAgent
 from hypervisor.ledger import Claim, Ledger
 from hypervisor.system import killing
-from hypervisor.system.processes import obeying
+from hypervisor.system.processes import beside, obeying
 
 # git is asked to end before it is ended.
 _PATIENCE = 10.0
@@ -33,10 +33,7 @@ class Finishing:
         self._error: BaseException | None = None
         # The thread closes its end when it is through, and so wakes the selector.
         self._through, self._working = os.pipe()
-        self._thread = threading.Thread(
-            target=self._run, args=(root, claim, force), name=agent.name, daemon=True
-        )
-        self._thread.start()
+        self._thread = beside(partial(self._run, root, claim, force), agent.name)
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Have `selector` wake when the item has ended."""
@@ -44,14 +41,15 @@ class Finishing:
 
     def has_ended(self) -> bool:
         """True once `result` need not wait."""
-        return not self._thread.is_alive()
+        return self._thread is None or not self._thread.is_alive()
 
     def result(self, selector: selectors.BaseSelector) -> str:
         """Undo `watch` and return "", or what this machine lacks: the item is free then.
 
         Raises what kept the item from being ended.
         """
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         selector.unregister(self._through)
         os.close(self._through)
         if self._error is not None:
@@ -65,7 +63,8 @@ class Finishing:
     def stop(self) -> None:
         """Wait until it has stopped, and end what the check has left running."""
         self.ask_to_stop()
-        self._thread.join(_PATIENCE)
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
         killing.kill_marked("HYPERVISOR_AGENT", self._agent.name)
 
     def _run(self, root: str, claim: Claim, force: bool) -> None:

@@ -7,6 +7,7 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from hypervisor import worker
 from hypervisor.agents import reconcile, use
@@ -24,17 +25,20 @@ from hypervisor.ledger import Claim, Ledger, budget, ladder
 from hypervisor.ledger.options import Queue
 from hypervisor.ledger.outcomes import OUTCOME, WORKED
 from hypervisor.ledger.sessions import POOL, overspent
-from hypervisor.system.errors import HypervisorError
+from hypervisor.system.errors import HypervisorError, mend_of
+from hypervisor.system.lazy import all_modules
 from hypervisor.system.redact import Redactor
 from hypervisor.system.spans import span
 from hypervisor.system.text import one_line
 from hypervisor.worker.answers import LARGEST_OUTPUT
 from hypervisor.worker.branches import claim_tree, worktrees
 from hypervisor.worker.presence import missing
+from hypervisor.worker.setup import lacking
 
 TICK = 0.1
 _TEND_SECONDS = 1.0
 _SHOW_SECONDS = 0.25
+_MODULES = 50
 _LAG = 0.5  # a transcript may lag behind the end of its agent
 
 
@@ -58,6 +62,7 @@ class Pool:
         printed: Callable[[Claim], None] | None = None,
         show: Callable[[View], None] = lambda view: None,
         session: str | None = None,
+        stays: bool = False,
     ) -> None:
         """`items_each` is how many items an agent may claim before the next one takes over (None:
         any number), `seconds` how long it may run; `force` accepts open boxes of commands;
@@ -65,7 +70,8 @@ class Pool:
         with a ladder, `rungs` are the clients of all of its rungs, or `model` is the one on which
         all agents stand. `halt` is after how many failures of commands nothing more is started;
         `printed` is called with the claim of each command that has ended, in the order in which
-        they were started. `session` is the pool's name, where it has one already."""
+        they were started. `session` is the pool's name, where it has one already. One that `stays`
+        waits for what others hold: it may come back, and nobody may be there to start another."""
         self.ledger, self.queue, self.client = ledger, queue, client
         self.session = session or f"{POOL}{os.urandom(4).hex()}"
         self.cause = ""
@@ -98,13 +104,17 @@ class Pool:
         self._running: dict[int, Running] = {}
         self._started = 0
         self._next_start = self._tended = self._shown = 0.0
-        self._idle = False
+        # How many items were ready, and in hand, when what is ready was not for these agents.
+        self._idle: tuple[int, int] | None = None
+        self._stays = stays
         # Whether any process was started, and anything was handed out.
         self.begun = self.had_items = False
         limits = load(ledger.root).limits
         self._share = limits.window
         # What holds where nobody says is for workers without a bound of their own.
         usual = max(limits.item_minutes * 60_000, self._row.lease_ms)
+        self._since: dict[str, float] = {}
+        self._modules = all_modules(but="hypervisor.agents.mcp")
         self._item_ms = self._row.item_ms if (self._row.item_ms or usual) < usual else None
 
     def run(self) -> str:
@@ -120,6 +130,8 @@ class Pool:
         )
         recovery.clean_up(self.ledger)
         self._launch.prepare()
+        # Where nothing can be written, what would be handed out could not be given back.
+        self.cause = lacking(self.ledger)
         try:
             with (
                 Reaper(self.session, str(recovery.folder_of(self.session))) as reaper,
@@ -170,10 +182,24 @@ class Pool:
         row = self.ledger.queues.get(self.queue)
         if row.state == "paused":
             return row.resume_at is None
-        return row.state != "open" or not self.ledger.queues.ready(row.no, 1)
+        return row.state != "open" or not (self._awaits() or self.ledger.queues.ready(row.no, 1))
 
     def _gives_up(self) -> bool:
-        return bool(self.cause or self._idle or self.not_done or self._halted())
+        idle = self._idle is not None and not self._awaits()
+        return bool(self.cause or idle or self.not_done or self._halted())
+
+    def _awaits(self) -> bool:
+        """True if an item may come back from others, or has, and the pool is to be there then."""
+        standing = self._standing()
+        return self._stays and (standing[1] > 0 or self._idle not in (None, standing))
+
+    def _standing(self) -> tuple[int, int]:
+        counts = self.ledger.queues.counts(self._row.no)
+        return counts["ready"], counts["claimed"]
+
+    def _be_idle(self) -> None:
+        """What is ready is not for these agents, unless some are at work still."""
+        self._idle = None if self._running else self._standing()
 
     def _why_over(self) -> str:
         if self.cause:
@@ -191,7 +217,7 @@ class Pool:
 
     def _start_more(self) -> None:
         free = [slot for slot in range(1, self._workers + 1) if slot not in self._running]
-        if not free or self._requests.drain or self._gives_up():
+        if not free or self._requests.drain or self._idle is not None or self._gives_up():
             return
         if time.monotonic() < self._next_start:
             return
@@ -219,7 +245,7 @@ class Pool:
                 self._start_if_free(row.no, len(looking), free[0], rung)
             elif not self._running and self._row.ladder:
                 # What is ready waits for a rung on which nobody stands here.
-                self._idle = True
+                self._be_idle()
 
     def _wanted(self, row: Queue, looking: list[str | None]) -> int | None:
         """Return on which rung the next agent is to stand: the highest that has more items ready
@@ -249,7 +275,7 @@ class Pool:
         """Start an agent, unless what is ready waits for files that others are working on: it
         would find nothing, and cost what its start costs."""
         if missing(self.ledger, self.queue)[1]:
-            self._idle = not self._running
+            self._be_idle()
             return
         waiting = self.ledger.claims.waiting_for_files(queue)
         if waiting and self.ledger.queues.counts(queue)["ready"] - waiting <= looking:
@@ -291,7 +317,7 @@ class Pool:
             return False
         if not claims:
             # What is ready can't be had; `why_nothing` tells why.
-            self._idle = not self._running
+            self._be_idle()
             return False
         self.had_items = True
         running = Running(slot, place, self.client, claim=claims[0])
@@ -387,7 +413,9 @@ class Pool:
         return cause is not None
 
     def _tend(self) -> None:
-        """Renew leases, note what the agents are at, write what is pending."""
+        """Renew leases, note what the agents are at, write what is pending. Raises Foreign where
+        the project is not there any more."""
+        self.ledger.state.refuse_gone()
         held = self.ledger.sessions.held_by(self.session)
         now = self.ledger.store.engine.lease_clock()
         late = [row.token for row in held if row.lease_until - now < row.lease_ms * 1000 * 2 / 3]
@@ -402,12 +430,20 @@ class Pool:
             self._note(running)
         if self._item_ms is not None:
             most = f"it took longer than the {span(self._item_ms / 1000)} that an item may take"
-            since = time.time() - self._item_ms / 1000
-            late_ones = {row.agent for row in held if row.claimed_at < since}
+            # By no wall clock, which may be set.
+            begun = time.monotonic()
+            self._since = {row.token: self._since.get(row.token, begun) for row in held}
+            since = begun - self._item_ms / 1000
+            late_ones = {row.agent for row in held if self._since[row.token] < since}
             for running in list(self._running.values()):
                 if running.finishing is None and running.agent.name in late_ones:
                     self._end_over(running, [most])
         reconcile.settle(self.ledger)
+        # A few at a time: most pools end before they need them.
+        for _ in islice(self._modules, _MODULES):
+            pass
+        if self._stays and self._idle not in (None, self._standing()):
+            self._idle = None
         self._messenger.tend()
 
     def _note(self, running: Running) -> None:
@@ -455,7 +491,8 @@ class Pool:
         if end.how == "finished" and not claims:
             # It asked and got nothing: what is ready is not for it, unless nothing is handed out.
             row = self.ledger.queues.get(self.queue)
-            self._idle = not self._running and row.state != "paused" and self._is_stuck(running)
+            if row.state != "paused" and self._is_stuck(running):
+                self._be_idle()
         self._consider(end, bool(claims), fruitful)
 
     def _is_stuck(self, running: Running) -> bool:
@@ -472,7 +509,12 @@ class Pool:
 
     def _finish(self, running: Running, claim: Claim, end: End) -> None:
         """Have the item of a command ended beside the loop; its slot stays taken meanwhile."""
-        finishing = Finishing(self.ledger.root, running.agent, claim, end, force=self._force)
+        try:
+            finishing = Finishing(self.ledger.root, running.agent, claim, end, force=self._force)
+        except OSError as error:
+            worker.give_back(self.ledger, [claim.token])
+            self.cause = f"{claim.id} can't be ended: {error.strerror or error}; {mend_of(error)}"
+            return
         finishing.watch(self._selector)
         running.finishing = finishing
         self._running[running.slot] = running
@@ -511,12 +553,13 @@ class Pool:
                 running.finishing.ask_to_stop()
             else:
                 running.process.terminate()
-        for running in list(self._running.values()):
-            name = running.agent.name
+        for running in self._running.values():
             if running.finishing is not None:
                 running.finishing.stop()
             else:
                 self._launch.end(running, sweep=True)
+        for running in self._running.values():
+            name = running.agent.name
             self._note(running)
             end = End("stopped", "the pool was stopped")
             endings.agent_ended(self.ledger, self.queue, self.session, name, end)

@@ -9,8 +9,8 @@ from typing import Self
 
 
 class Requests:
-    """A context manager that collects signals: one SIGINT asks to drain, a second one, SIGTERM or
-    SIGHUP (the terminal is gone) to stop."""
+    """A context manager that collects signals: one SIGINT asks to drain, a second one, SIGQUIT
+    (Ctrl-\\), SIGTERM or SIGHUP (the terminal is gone) to stop."""
 
     def __init__(self) -> None:
         self.drain = False
@@ -18,7 +18,7 @@ class Requests:
         self._handlers = ExitStack()
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             before = signal.signal(number, self._asked)
             self._handlers.callback(signal.signal, number, before)
         return self

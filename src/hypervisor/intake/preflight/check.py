@@ -24,6 +24,7 @@ from hypervisor.system.garbage import nothing_collected
 from hypervisor.system.text import one_line, shell
 from hypervisor.tasks.dependencies import BLOCKS
 from hypervisor.tasks.formats import mark
+from hypervisor.tasks.undo import UndoLog
 
 if TYPE_CHECKING:
     from hypervisor.ledger import Ledger
@@ -259,6 +260,8 @@ class _Sorting:
             mend = f"hypervisor undo {queue} {shell(item.id)} takes that back"
             if is_newest:
                 mend = f"hypervisor retry {queue} {shell(item.id)} works on it again"
+            elif not UndoLog(self._ledger.state, queue).is_wanted(item.path):
+                mend = "set its status back to work on it again"
             item.verdict = verdict._replace(reason=f"{verdict.reason}{since}; {mend}")
 
     def _hold_same_ids(self, items: Sequence[Candidate]) -> None:

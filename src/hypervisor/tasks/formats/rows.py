@@ -32,7 +32,8 @@ _DATES = frozenset(("closedat", "completedat", "doneat", "finishedat", "resolved
 
 class _Columns(NamedTuple):
     """The keys of a row by what they hold: `name` what others call it by, if anything does, `dates`
-    when it has ended; `spelt` are all of them by their small letters."""
+    when it has ended; `stands` says whether any of them tells how the item stands, `spelt` are all
+    of them by their small letters."""
 
     titles: tuple[str, ...]
     state: str | None
@@ -40,6 +41,7 @@ class _Columns(NamedTuple):
     flags: tuple[str, ...]
     blocked: str | None
     dates: tuple[str, ...]
+    stands: bool
     links: tuple[str, ...]
     spelt: Mapping[str, str]
 
@@ -48,7 +50,7 @@ _NO_LINKS = Dependencies([], [], {}, [], [])
 # By all the keys, which most rows have in common.
 _known: dict[tuple[str, ...], _Columns] = {}
 _MOST_KNOWN = 1000
-# The row that was asked about last: each is asked about eight times in a row.
+# The row that was asked about last: it is asked about time and again.
 _last: tuple[Row, _Columns] | None = None
 
 
@@ -61,13 +63,18 @@ def _columns(row: Row) -> _Columns:
     if found is None:
         spelt = {key.casefold(): key for key in keys}
         plain = {key: folded(key) for key in keys}
+        state = next((spelt[name] for name in _STATES if name in spelt), None)
+        flags = tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS)
+        blocked = next((key for key in keys if plain[key] in ("blocked", "isblocked")), None)
+        dates = tuple(key for key in keys if plain[key] in _DATES)
         found = _Columns(
             tuple(spelt[name] for name in _TITLES if name in spelt),
-            next((spelt[name] for name in _STATES if name in spelt), None),
+            state,
             next((spelt[name] for name in _IDS if name in spelt), None),
-            tuple(key for key in keys if plain[key].removeprefix("is") in _FLAGS),
-            next((key for key in keys if plain[key] in ("blocked", "isblocked")), None),
-            tuple(key for key in keys if plain[key] in _DATES),
+            flags,
+            blocked,
+            dates,
+            bool(state or flags or blocked or dates),
             tuple(links_in(keys)),
             spelt,
         )
@@ -155,12 +162,16 @@ class Rows(Format):
 
     def word(self, row: Row) -> str:
         """Return the status as written, "" for none."""
-        key = _columns(row).state
-        told = _said(row[key]) if key is not None else ""
+        columns = _columns(row)
+        if not columns.stands:
+            return ""
+        told = _said(row[columns.state]) if columns.state is not None else ""
         return told or _ticked(row) or _dated(row) or ("blocked" if _is_blocked(row) else "")
 
     def state(self, row: Row, word: str, status_class: StatusClass) -> str:
         """Return the class of the row's state; a date tells where there is no word."""
+        if not _columns(row).stands:
+            return status_class(None)
         if _ticked(row) or (word in row and _dated(row)):
             return "done"
         state = status_class(word or None)
