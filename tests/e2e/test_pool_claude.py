@@ -237,7 +237,7 @@ def test_claude_s_ends_cost_what_they_should(claude: PoolMachine, model: Model) 
     assert ran.returncode == 1 and "nothing more was started" in ran.stdout, ran.stdout
     model.main = lambda c: error(429, "limit", retry_after="0")
     ran = claude.work("claude", env={"CLAUDE_CODE_MAX_RETRIES": "0"})
-    assert "paused; go on" in ran.stdout, ran.stdout + ran.stderr
+    assert "paused; continue with" in ran.stdout, ran.stdout + ran.stderr
     assert unended(claude.summary()["counts"]) == 1
 
 

@@ -127,7 +127,7 @@ def test_bounds_hold_and_what_is_refused_is_blocked_with_the_reason(
     machine.open("--allow-command", "./check.sh")
     gemini_model.main = script
     ran = machine.work("gemini")
-    assert ran.returncode == 1 and "these agents were handed nothing more" in ran.stdout, ran.stderr
+    assert ran.returncode == 1 and "taken by none of them" in ran.stdout, ran.stderr
     told = {worker["task_id"]: worker for worker in machine.summary()["workers"]}
     assert {name: worker["status"] for name, worker in told.items()} == {
         "demo-0001": "success",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hypervisor.ledger import Ledger, Options, clock, server_clock
+from hypervisor.ledger import Ledger, Options, clock, dialect, server_clock
 from hypervisor.system import machine
 from ledger.support import content, items, result, set_clock
 
@@ -140,13 +140,13 @@ def test_a_boot_that_was_noted_in_an_undone_transaction_is_noted_again(
 @pytest.fixture
 def server_set_by(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """By how many microseconds the server's wall clock was set, as its one element."""
-    wall, by = server_clock._WALL, [0]
+    wall, by = dialect.WALL, [0]
 
     class Set:
         def format(self, name: str) -> str:
             return f"({wall.format(name)} + {by[0]})"
 
-    monkeypatch.setattr(server_clock, "_WALL", Set())
+    monkeypatch.setattr(dialect, "WALL", Set())
     return by
 
 

@@ -26,14 +26,15 @@ def starts_of_git(tree: ast.Module) -> list[int]:
         if isinstance(parent, ast.List | ast.Tuple):
             if words != first or node is parent.elts[0]:
                 found.add(node.lineno)
-        elif words == first and not _only_told(parent, above):
+        elif words == first and not _only_told(node, above):
             found.add(node.lineno)
     return sorted(found)
 
 
-def _only_told(parent: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
+def _only_told(node: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
     """True where the word is a label, or is asked for and not started."""
-    if isinstance(parent, ast.Compare):
+    parent = above[node]
+    if isinstance(parent, ast.Compare) or (isinstance(parent, ast.Dict) and node in parent.keys):
         return True
     if not isinstance(parent, ast.Call):
         return False

@@ -62,7 +62,7 @@ class Wrapped(Shown):
 def _broken(line: str, width: int) -> list[str]:
     if _cells(line) <= width:
         return [line]
-    kept = _WHOLE.sub(lambda found: found[0].replace(" ", _BLANK), line)
+    kept = _WHOLE.sub(_kept_together, line)
     indent = kept[: len(kept) - len(kept.lstrip(" " + _BLANK))]
     parts = [indent]
     for word in re.findall(r" *[^ ]+", kept[len(indent) :]):
@@ -71,6 +71,11 @@ def _broken(line: str, width: int) -> list[str]:
         else:
             parts[-1] += word
     return [part.replace(_BLANK, " ") for part in parts]
+
+
+def _kept_together(found: re.Match[str]) -> str:
+    text = found[0].rstrip(" ")
+    return text.replace(" ", _BLANK) + found[0][len(text) :]
 
 
 def _cells(text: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from hypervisor.ledger.dialect import OFFSET, WALL
+from hypervisor.ledger import dialect
 from hypervisor.system import machine
 from hypervisor.system.records import NamedTuple
 
@@ -38,7 +38,7 @@ def look(connection: Connection) -> Look:
     """Look at the server's clock."""
     begun = _since_boot()
     server, offset = connection.execute(
-        f"select {WALL.format('clock_timestamp')}, {OFFSET}"
+        f"select {dialect.WALL.format('clock_timestamp')}, {dialect.OFFSET}"
     ).fetchone()
     ended = _since_boot()
     return Look(server, (begun + ended) // 2, time.time_ns() // 1000, ended - begun, offset)

@@ -197,7 +197,7 @@ def test_a_server_that_ends_in_order_frees_its_claims_at_no_cost(
             assert server.claim() == "t-1"
             end(server)
     # Four workers that gave it back would have failed it.
-    assert run("status").stdout == "task_manager: open, 1 item: 1 ready\n"
+    assert run("status").stdout.startswith("task_manager: open, 1 item: 1 ready\n")
 
 
 def test_a_killed_server_loses_its_claims_and_the_next_worker_gets_them(

@@ -223,7 +223,7 @@ def test_a_lock_that_a_dead_git_left_is_named_once_with_what_removes_it(
     lock.touch()
     with pytest.raises(GitError, match=r"index.lock is there: another git is at work") as told:
         merge(project)
-    mend = str(told.value).partition("once none runs there any more: ")[2]
+    mend = str(told.value).partition("once none runs there: ")[2]
     subprocess.run(["sh", "-c", mend], check=True)
     assert not lock.exists()
     assert len(merge(project).merged) == 2

@@ -25,6 +25,11 @@ _HOLE = re.compile(rf"\{{\{{({_NAME})\}}\}}|(?<!\$)\{{({_NAME})\}}")
 _SPACED = re.compile(rf"(?<!\$)\{{ *({_NAME}) *\}}")
 _NAMES_SHOWN = 20
 
+# Interpreters that run what stands behind `-e`.
+_EVALUATING = (
+    "R", "swift", "ghc", "scala", "groovy", "kotlin", "elixir", "clojure", "clj", "bb",
+    "racket", "gnuplot", "latexmk", "tsx", "ts-node", "dc", "bc",
+)  # fmt: skip
 _SHELLS = frozenset(
     ("sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "rbash", "yash", "fish", "csh", "tcsh")
 )
@@ -45,25 +50,7 @@ _CODE: dict[str, tuple[str, tuple[str, ...], str]] = {
     "Rscript": ("e", (), ""),
     **dict.fromkeys(("nu", "xonsh", "elvish"), ("c", ("--command", "--commands"), "")),
     **dict.fromkeys(
-        (
-            "R",
-            "swift",
-            "ghc",
-            "scala",
-            "groovy",
-            "kotlin",
-            "elixir",
-            "clojure",
-            "clj",
-            "bb",
-            "racket",
-            "gnuplot",
-            "latexmk",
-            "tsx",
-            "ts-node",
-            "dc",
-            "bc",
-        ),
+        _EVALUATING,
         ("e", ("--eval", "--expression"), "lr"),
     ),
     **dict.fromkeys(("octave", "sbcl"), ("", ("--eval",), "")),
