@@ -4,88 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 from hypervisor.intake.preflight import unknown
+from hypervisor.intake.preflight.circles import dependencies_first, find_circle, shown_circle
 from hypervisor.intake.preflight.names import Named, Names
 from hypervisor.intake.preflight.rules import Verdict, unread
 from hypervisor.intake.sources import Known
 from hypervisor.system.text import one_line
 from hypervisor.tasks.task import CONTAINERS
 
-T = TypeVar("T")
-
-
-def dependencies_first(nodes: Sequence[T], waits_for: Mapping[int, list[T]]) -> Iterator[list[T]]:
-    """Yield the strongly connected groups of nodes, each after those that it waits for.
-
-    `waits_for` maps the identity (`id()`) of a node to the nodes that it waits for.
-    """
-    number: dict[int, int] = {}
-    low: dict[int, int] = {}
-    on_stack: set[int] = set()
-    stack: list[T] = []
-    for start in nodes:
-        if id(start) in number:
-            continue
-        number[id(start)] = low[id(start)] = len(number)
-        if not waits_for.get(id(start)):
-            yield [start]
-            continue
-        stack.append(start)
-        on_stack.add(id(start))
-        work = [(start, iter(waits_for.get(id(start), ())))]
-        while work:
-            node, others = work[-1]
-            me = id(node)
-            for other in others:
-                if id(other) not in number:
-                    number[id(other)] = low[id(other)] = len(number)
-                    stack.append(other)
-                    on_stack.add(id(other))
-                    work.append((other, iter(waits_for.get(id(other), ()))))
-                    break
-                if id(other) in on_stack:
-                    low[me] = min(low[me], number[id(other)])
-            else:
-                work.pop()
-                if work:
-                    above = id(work[-1][0])
-                    low[above] = min(low[above], low[me])
-                if low[me] == number[me]:
-                    group = []
-                    while True:
-                        member = stack.pop()
-                        on_stack.discard(id(member))
-                        group.append(member)
-                        if member is node:
-                            break
-                    yield group
-
-
-def find_circle(group: list[T], waits_for: Mapping[int, list[T]]) -> list[T]:
-    """Return the nodes of one circle within a strongly connected group, [] if it has none."""
-    first = group[-1]
-    if len(group) == 1 and first not in waits_for.get(id(first), ()):
-        return []
-    members = set(map(id, group))
-    trail: dict[int, T] = {}
-    at = first
-    while id(at) not in trail:
-        trail[id(at)] = at
-        at = next(other for other in waits_for[id(at)] if id(other) in members)
-    nodes = list(trail.values())
-    return nodes[nodes.index(at) :]
-
-
 BEHIND = "waits_in_batch"
 AMBIGUOUS = "ambiguous"
 SAME_ID = "same_id"
 _CLOSED = ("done", "cancelled")
-_SHOWN_IN_CIRCLE = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -318,7 +252,7 @@ class _Graph:
             if node.parent is None or node.closed or doubtful:
                 continue
             if node.id.casefold() in circles:
-                shown = _circle(*circles[node.id.casefold()], self._shown)
+                shown = shown_circle(*circles[node.id.casefold()], self._shown)
                 node.warn(f"parents form a circle: {shown}")
             elif not self._inside(node.parent) and node.parent.casefold() not in self._known:
                 node.warn(f"its parent {one_line(node.parent, 80)} does not exist")
@@ -384,7 +318,7 @@ class _Graph:
             if circle:
                 places = {id(node): place for place, node in enumerate(circle)}
                 for node in group:
-                    shown = _circle(circle, places.get(id(node), 0), lambda other: other.id)
+                    shown = shown_circle(circle, places.get(id(node), 0), lambda other: other.id)
                     reason = f"dependency cycle {shown}"
                     if node.verdict is None:
                         node.verdict = Verdict("held", "cycle", reason)
@@ -491,12 +425,3 @@ def _state(node: Node) -> str:
     if verdict is not None and (node.state == "ready" or verdict.kind in _BY_OTHERS):
         return verdict.reason.split(";")[0]
     return one_line(node.status, 40) if node.status else node.state.replace("_", " ")
-
-
-def _circle(members: list[T], start: int, name: Callable[[T], str]) -> str:
-    count = len(members)
-    shown = [
-        one_line(name(members[(start + step) % count]), 60)
-        for step in range(min(count, _SHOWN_IN_CIRCLE))
-    ]
-    return " → ".join([*shown, *(["…"] if count > _SHOWN_IN_CIRCLE else []), shown[0]])
