@@ -13,7 +13,8 @@ from typing import BinaryIO
 from hypervisor.config.roots import is_outside
 from hypervisor.config.settings import Settings
 from hypervisor.intake.sources import lists
-from hypervisor.intake.sources.rows import Rows, holds_json_rows, holds_rows, is_json_lines
+from hypervisor.intake.sources.json_rows import holds_json_rows, is_json_lines
+from hypervisor.intake.sources.rows import Rows, holds_rows
 from hypervisor.system.errors import BrokenFile
 from hypervisor.system.git import tracks
 from hypervisor.system.reading import NotReadable, read_file, read_pipe

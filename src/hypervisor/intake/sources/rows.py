@@ -10,28 +10,22 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quoted
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from hypervisor.config.settings import Settings
-from hypervisor.system import strict_json
-from hypervisor.system.reading import MIB, NotReadable, open_file, read_file
+from hypervisor.intake.sources.json_rows import ARRAY, json_array, json_lines
+from hypervisor.intake.sources.row_lines import LONGEST_LINE, BadLine, Lines, NotText, Row
+from hypervisor.system.reading import MIB, NotReadable, open_file
 from hypervisor.system.text import count, one_line
 from hypervisor.tasks import formats
 from hypervisor.tasks.formats import jira
-from hypervisor.tasks.formats.json_spans import skip_blanks
 from hypervisor.tasks.formats.rows import Rows as RowFormat
 from hypervisor.tasks.formats.rows import cell as cell_of
 from hypervisor.tasks.walk import Found, Problem, SourceError
 
 _TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")
-_ARRAY = ".json"
-_LARGEST_ARRAY = 64 * MIB
-# A row goes to a worker as it is, so one that nobody could read is a mistake. Millions of rows are
-# none, yet a file that somebody writes to all the time has to end somewhere.
 _LARGEST = 1024 * MIB
-_LONGEST_LINE = MIB
-_MOST_LINES = 5_000_000
 _MOST_COLUMNS = 1000
 _MOST_BROKEN = 10_000
 # Each row carries the names of all columns, also of those that it leaves out: a short line under a
@@ -40,15 +34,7 @@ _MOST_TIMES, _MOST_ANYWAY = 32, 64 * MIB
 _CELL = 8
 _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _LONGEST_ID = 500
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTED = re.compile(r'"[^"]*"')
-
-
-class _Row(NamedTuple):
-    line: int
-    cells: dict[str, object] | None
-    trouble: str = ""
-    fix: str = ""
 
 
 def holds_rows(name: str) -> bool:
@@ -85,14 +71,14 @@ class Rows:
                 if status.st_size > _LARGEST:
                     raise SourceError(f"{origin}: larger than 1024 MiB", "divide it")
                 _refuse_conflict(source, path)
-                lines = _Lines(source, status.st_size, path)
+                lines = Lines(source, status.st_size, path)
                 name = path.lower()
                 if name.endswith(_TABLES):
                     read = _table(lines, path, self._id_column)
-                elif name.endswith(_ARRAY):
-                    read = _json_array(source.read().decode("utf-8-sig"), origin)
+                elif name.endswith(ARRAY):
+                    read = json_array(source.read().decode("utf-8-sig"), origin)
                 else:
-                    read = _json_lines(lines)
+                    read = json_lines(lines)
                 for number, row in enumerate(read, 1):
                     yield self._found(row, path, origin, number)
         except OSError as error:
@@ -104,10 +90,10 @@ class Rows:
 
     def of_lines(self, data: bytes, origin: str) -> Iterator[Found]:
         """Yield the rows of JSON lines that come from a pipe."""
-        for row in _json_lines(_Lines(io.BytesIO(data), len(data), origin)):
+        for row in json_lines(Lines(io.BytesIO(data), len(data), origin)):
             yield self._found(row, None, origin)
 
-    def _found(self, row: _Row, path: str | None, origin: str, number: int = 0) -> Found:
+    def _found(self, row: Row, path: str | None, origin: str, number: int = 0) -> Found:
         def odd(*problem: str) -> Found:
             return Found(
                 path, origin=origin, line=row.line, problem=Problem(*problem), number=number
@@ -154,7 +140,7 @@ class Rows:
 def _refuse_conflict(source: BinaryIO, path: str) -> None:
     """Raise SourceError for a file in which a merge has left its marks: it says two things."""
     ours = 0
-    for line, raw in enumerate(iter(lambda: source.readline(_LONGEST_LINE), b""), 1):
+    for line, raw in enumerate(iter(lambda: source.readline(LONGEST_LINE), b""), 1):
         if raw.startswith(b"<<<<<<< "):
             ours = line
         elif ours and raw.startswith(b">>>>>>> "):
@@ -177,73 +163,16 @@ def _canonical(cells: dict[str, object]) -> str:
     return f"{{{','.join(told)}}}"
 
 
-class _BadLine(Exception):
-    """A line that is none of a table; the lines after it still are."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what)
-        self.fix = fix
-
-
-class _Lines:
-    """The lines of a file as text, each within bounds; iterating goes on after a _BadLine."""
-
-    def __init__(self, source: BinaryIO, size: int, name: str) -> None:
-        self.number = 0
-        self.size = size
-        self._source = source
-        self._left = size
-        self._name = name
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        # What is written to the file from now on is not read: it may never end.
-        raw = self._source.readline(_LONGEST_LINE + 1)
-        if len(raw) > self._left:
-            raw = raw[: self._left]
-        if not raw:
-            raise StopIteration
-        self._left -= len(raw)
-        self.number += 1
-        if self.number > _MOST_LINES:
-            raise SourceError(f"{self._name}: more than {_MOST_LINES:,} lines", "divide it")
-        if len(raw) > _LONGEST_LINE:
-            while self._left > 0 and not raw.endswith(b"\n"):
-                raw = self._source.readline(min(_LONGEST_LINE, self._left))
-                self._left -= len(raw)
-                if not raw:
-                    break
-            raise _BadLine("the line is longer than 1 MiB", "shorten or remove it")
-        if self.number == 1 and raw[:2] in _UTF_16:
-            raise _NotText(1)
-        if b"\0" in raw:
-            raise _BadLine("the line holds a NUL byte", "remove it")
-        try:
-            return raw.decode("utf-8-sig") if self.number == 1 else raw.decode()
-        except UnicodeDecodeError:
-            raise _NotText(self.number) from None
-
-
-class _NotText(Exception):
-    """A line that is not UTF-8, and its number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("not UTF-8")
-        self.number = number
-
-
-def _table(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
-    csv.field_size_limit(_LONGEST_LINE)
+def _table(lines: Lines, path: str, id_column: str | None) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_LINE)
     try:
         yield from _rows(lines, path, id_column)
-    except _NotText as error:
+    except NotText as error:
         where = f"{path}:{error.number}: not UTF-8"
         raise SourceError(where, "convert the file to UTF-8") from None
 
 
-def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
+def _rows(lines: Lines, path: str, id_column: str | None) -> Iterator[Row]:
     try:
         first = next(lines, "")
         told = ""
@@ -256,7 +185,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
             _Again(first, lines), delimiter=delimiter, strict=True, skipinitialspace=spaced
         )
         header = [name.strip() for name in next(reader, [])]
-    except (csv.Error, _BadLine) as error:
+    except (csv.Error, BadLine) as error:
         raise SourceError(f"{path}:1: not a table: {error}", "fix its first line") from None
     doubled = [name for name, count in Counter(header).items() if count > 1]
     # Jira has a column for each value of many.
@@ -288,16 +217,16 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield _Row(line, None, f"not a row: {error}", "fix the quotes of the row")
+            yield Row(line, None, f"not a row: {error}", "fix the quotes of the row")
             continue
-        except _BadLine as error:
-            yield _Row(lines.number, None, str(error), error.fix)
+        except BadLine as error:
+            yield Row(lines.number, None, str(error), error.fix)
             continue
         if len(cells) > len(header):
             trouble = f"{len(cells)} cells under {count(len(header), 'column')}"
-            yield _Row(line, None, trouble, "quote the cell that holds the delimiter")
-        elif sum(map(len, cells)) > _LONGEST_LINE:
-            yield _Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")
+            yield Row(line, None, trouble, "quote the cell that holds the delimiter")
+        elif sum(map(len, cells)) > LONGEST_LINE:
+            yield Row(line, None, "the row is longer than 1 MiB", "shorten or remove it")
         elif cells:
             left -= weight
             if left < 0:
@@ -310,7 +239,7 @@ def _rows(lines: _Lines, path: str, id_column: str | None) -> Iterator[_Row]:
             row: dict[str, object] = dict(zip(header, cells, strict=True))
             for name in several:
                 row[name] = [cell for one, cell in zip(header, cells, strict=True) if one == name]
-            yield _Row(line, row)
+            yield Row(line, row)
 
 
 def _delimiter(first: str) -> str:
@@ -322,7 +251,7 @@ def _delimiter(first: str) -> str:
 class _Again:
     """The first line once more, then the rest. No generator: it goes on after an error."""
 
-    def __init__(self, first: str, rest: _Lines) -> None:
+    def __init__(self, first: str, rest: Lines) -> None:
         self._first: str | None = first
         self._rest = rest
 
@@ -332,147 +261,3 @@ class _Again:
     def __next__(self) -> str:
         first, self._first = self._first, None
         return next(self._rest) if first is None else first
-
-
-def holds_json_rows(path: str) -> bool:
-    """Return whether the file at `path` is JSON, and one array of objects is all there is in it,
-    but for what says something about that; also where the array is broken."""
-    if not path.lower().endswith(_ARRAY):
-        return False
-    try:
-        data, _ = read_file(path, _LARGEST_ARRAY)
-        start = _array_in(data.decode("utf-8-sig"))
-    except (OSError, NotReadable, ValueError, RecursionError):
-        return False
-    return start is not None
-
-
-_DECODER = json.JSONDecoder()
-
-
-def _array_in(text: str) -> int | None:
-    """Return where the array of objects, or of texts, starts that is the JSON `text`, or the only
-    one of objects in the object that it is; None where there is none.
-
-    Raises ValueError for what is no JSON."""
-    at = skip_blanks(text, 0)
-    if text[at : at + 1] == "[":
-        first = skip_blanks(text, at + 1)
-        if text[first : first + 1] == "[":
-            # Pages, one after the other.
-            return at if text[skip_blanks(text, first + 1) :][:1] in ("{", "]") else None
-        # One without any is what a tool prints where there is nothing.
-        return at if text[first : first + 1] in ("{", '"', "]") else None
-    if text[at : at + 1] != "{":
-        return None
-    return _in_object(text, at)
-
-
-def _in_object(text: str, at: int, deepest: int = 5) -> int | None:
-    """Do as `_array_in` for the object at a place: where it has no array, one in its objects is
-    meant, as in `{"data": {"issues": […]}}`, up to so many levels down."""
-    found: list[int] = []
-    inside: list[int] = []
-    at = skip_blanks(text, at + 1)
-    while text[at : at + 1] == '"':
-        _, at = _DECODER.raw_decode(text, at)
-        at = skip_blanks(text, skip_blanks(text, at) + 1)
-        try:
-            value, end = _DECODER.raw_decode(text, at)
-        except ValueError:
-            if text[at : at + 1] == "[" and text[skip_blanks(text, at + 1) :][:1] == "{":
-                found.append(at)
-            if not found:
-                raise
-            break
-        if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-            found.append(at)
-        elif isinstance(value, dict) and deepest:
-            nested = _in_object(text, at, deepest - 1)
-            inside += [] if nested is None else [nested]
-        at = skip_blanks(text, end)
-        at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
-    return (found or inside)[0] if len(found or inside) == 1 else None
-
-
-def _json_array(text: str, origin: str) -> Iterator[_Row]:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
-        what = f"{origin}:{line}: not JSON: {one_line(error, 120)}"
-        end = error.pos if isinstance(error, json.JSONDecodeError) else 0
-        pages = end > 0 and text[end : end + 1] == "["
-        raise SourceError(what, "join its pages: jq -s add" if pages else "fix it") from None
-    start = _array_in(text)
-    assert start is not None, "`holds_json_rows` has seen it"
-    line, counted = 1, 0
-    for at, end in _rows_in(text, start):
-        line, counted = line + text.count("\n", counted, at), at
-        yield _json_row(line, text[at:end])
-
-
-def _rows_in(text: str, start: int) -> Iterator[tuple[int, int]]:
-    """Yield where each row of the array at `start` stands, those of pages in it one by one."""
-    at = skip_blanks(text, start + 1)
-    while text[at : at + 1] != "]":
-        value, end = _DECODER.raw_decode(text, at)
-        inside = at if isinstance(value, list) else _page(text, at, value)
-        if inside is None:
-            yield at, end
-        else:
-            yield from _rows_in(text, inside)
-        at = skip_blanks(text, end)
-        at = skip_blanks(text, at + 1) if text[at : at + 1] == "," else at
-
-
-def _page(text: str, at: int, value: object) -> int | None:
-    """Return where the array in the object at a place starts, if it is a page of a tool's rows, and
-    no row itself."""
-    if not isinstance(value, dict) or formats.of_row(value).is_work:
-        return None
-    start = _in_object(text, at)
-    if start is None:
-        return None
-    first = _DECODER.raw_decode(text, skip_blanks(text, start + 1))[0]
-    return start if isinstance(first, dict) and formats.of_row(first).is_work else None
-
-
-def _json_lines(lines: _Lines) -> Iterator[_Row]:
-    while True:
-        try:
-            text = next(lines).strip()
-        except StopIteration:
-            return
-        except _BadLine as error:
-            yield _Row(lines.number, None, str(error), error.fix)
-            continue
-        except _NotText as error:
-            yield _Row(error.number, None, "not UTF-8", "convert the file to UTF-8")
-            continue
-        if text:
-            yield _json_row(lines.number, text)
-
-
-def _json_row(line: int, text: str) -> _Row:
-    try:
-        decoder = strict_json.decoder()
-        value, end = decoder.raw_decode(text)
-        if end < len(text):
-            decoder.decode(text)
-    except (ValueError, RecursionError) as error:
-        return _Row(line, None, f"not JSON: {one_line(error, 120)}", "fix or remove it")
-    trouble = strict_json.trouble(value, text)
-    if trouble is not None:
-        return _Row(line, None, *trouble)
-    if isinstance(value, dict):
-        return _Row(line, value)
-    if isinstance(value, str):
-        # A list of texts is one of prompts.
-        return _Row(line, {"prompt": value})
-    return _Row(line, None, f"{strict_json.KINDS[type(value)]}, not an object", "write {…} there")
-
-
-def is_json_lines(data: bytes) -> bool:
-    """Return whether piped data starts as JSON lines do."""
-    return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
